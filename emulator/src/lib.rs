@@ -1,0 +1,1 @@
+//! A CUDA driver that executes PTX on the CPU, exactly and strictly, for hostdyno's tests.
