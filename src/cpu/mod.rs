@@ -1,0 +1,1 @@
+//! Host kernels: one algorithm, thin files per instruction set.

@@ -1,0 +1,1 @@
+//! The host: topology, binding and its proof, environment fingerprint.

@@ -1,0 +1,58 @@
+//! The spine: a problem prepared on a device by one kernel path.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
+use crate::workload::Verified;
+
+/// How long `iterations` took, by the clock of the device that did the work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Elapsed(pub Duration);
+
+/// One problem, prepared on one device by one kernel path: the thing that is timed.
+pub trait Subject {
+    /// Name by role.
+    fn metric(&self) -> MetricId;
+
+    /// The part that the metric tells about.
+    fn part(&self) -> Part;
+
+    /// What the metric is expressed in.
+    fn unit(&self) -> Unit;
+
+    /// What one iteration does.
+    fn work(&self) -> Work;
+
+    /// The most that the metric could be on this host, if that is known.
+    fn ceiling(&self) -> Option<Ceiling>;
+
+    /// Which code really runs.
+    fn kernel_path(&self) -> String;
+
+    /// Whether an iteration finds its inputs in a cache. Asked after the last run, so that a subject can answer
+    /// from what it proved (rotation covered every copy, the page cache was empty).
+    fn cache(&self) -> Cache;
+
+    /// Poisons the output, runs once, compares with the oracle.
+    ///
+    /// # Errors
+    /// [`crate::Error::Wrong`] when an output is wrong; anything else when it could not be run.
+    fn verify(&mut self) -> Result<Verified>;
+
+    /// Runs `iterations` times, each on the next copy of the inputs.
+    ///
+    /// # Errors
+    /// When the work could not be done.
+    fn run(&mut self, iterations: u64) -> Result<Elapsed>;
+
+    /// Where threads ran and pages were, asked after the last run.
+    fn placement(&self) -> Placement {
+        Placement::default()
+    }
+
+    /// Further figures for the record, asked after the last run.
+    fn details(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
+        Default::default()
+    }
+}

@@ -1,0 +1,1 @@
+//! DRAM bandwidth and latency.

@@ -1,0 +1,1 @@
+//! Model-load throughput: shard layouts, readers, cold-cache proof.
