@@ -1,0 +1,1 @@
+//! Runs a directory of compiled kernels (`manifest.json`, `NAME.ptx`, `NAME.safetensors`) and compares their outputs.

@@ -1,0 +1,1 @@
+//! The `libcuda.so.1` entry points, over [`crate::machine`].

@@ -1,0 +1,3 @@
+//! `emulator corpus DIR`: run every case of a corpus of compiled kernels.
+
+fn main() {}
