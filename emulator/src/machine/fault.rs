@@ -55,14 +55,7 @@ impl Fault {
     /// A fault with no place yet.
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            block: None,
-            warp: None,
-            lane: None,
-            line: None,
-        }
+        Self { kind, message: message.into(), block: None, warp: None, lane: None, line: None }
     }
 
     /// The same fault at a lane.

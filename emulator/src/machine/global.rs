@@ -81,13 +81,7 @@ impl GlobalMemory {
     /// Memory of a device with `capacity` bytes.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        Self {
-            allocations: Vec::new(),
-            capacity,
-            used: 0,
-            next: FIRST_ADDRESS,
-            last: Cell::new(0),
-        }
+        Self { allocations: Vec::new(), capacity, used: 0, next: FIRST_ADDRESS, last: Cell::new(0) }
     }
 
     /// Bytes the device has.
@@ -107,10 +101,7 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::OutOfMemory`] beyond the capacity, or where the host itself has not enough.
     pub fn allocate(&mut self, bytes: u64) -> Result<u64, MemoryError> {
-        let refused = MemoryError::OutOfMemory {
-            requested: bytes,
-            free: self.free_bytes(),
-        };
+        let refused = MemoryError::OutOfMemory { requested: bytes, free: self.free_bytes() };
         if bytes > self.free_bytes() {
             return Err(refused);
         }
@@ -156,21 +147,13 @@ impl GlobalMemory {
             let before = &self.allocations[index - 1];
             before.start + before.bytes > start
         };
-        let overlaps_after = self
-            .allocations
-            .get(index)
-            .is_some_and(|after| start + bytes > after.start);
+        let overlaps_after =
+            self.allocations.get(index).is_some_and(|after| start + bytes > after.start);
         if overlaps_before || overlaps_after {
             return Err(MemoryError::AlreadyMapped { address: start });
         }
-        self.allocations.insert(
-            index,
-            Allocation {
-                start,
-                bytes,
-                backing: Backing::Host(pointer),
-            },
-        );
+        self.allocations
+            .insert(index, Allocation { start, bytes, backing: Backing::Host(pointer) });
         self.last.set(0);
         Ok(())
     }
@@ -189,8 +172,7 @@ impl GlobalMemory {
     /// Start and length of the allocation or mapping that holds `address` (`cuMemGetAddressRange`).
     #[must_use]
     pub fn range_of(&self, address: u64) -> Option<(u64, u64)> {
-        self.find(address, 1)
-            .map(|i| (self.allocations[i].start, self.allocations[i].bytes))
+        self.find(address, 1).map(|i| (self.allocations[i].start, self.allocations[i].bytes))
     }
 
     /// The bytes at an address.
@@ -198,9 +180,7 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::OutOfBounds`] unless they lie inside one allocation.
     pub fn slice(&self, address: u64, bytes: u64) -> Result<&[u8], MemoryError> {
-        let index = self
-            .find(address, bytes)
-            .ok_or(MemoryError::OutOfBounds { address, bytes })?;
+        let index = self.find(address, bytes).ok_or(MemoryError::OutOfBounds { address, bytes })?;
         let allocation = &self.allocations[index];
         let offset = (address - allocation.start) as usize;
         Ok(match &allocation.backing {
@@ -217,9 +197,7 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::OutOfBounds`] unless they lie inside one allocation.
     pub fn slice_mut(&mut self, address: u64, bytes: u64) -> Result<&mut [u8], MemoryError> {
-        let index = self
-            .find(address, bytes)
-            .ok_or(MemoryError::OutOfBounds { address, bytes })?;
+        let index = self.find(address, bytes).ok_or(MemoryError::OutOfBounds { address, bytes })?;
         let allocation = &mut self.allocations[index];
         let offset = (address - allocation.start) as usize;
         Ok(match &mut allocation.backing {
@@ -237,8 +215,7 @@ impl GlobalMemory {
     /// As [`Self::slice`].
     pub fn write(&mut self, address: u64, data: &[u8]) -> Result<(), MemoryError> {
         if !data.is_empty() {
-            self.slice_mut(address, data.len() as u64)?
-                .copy_from_slice(data);
+            self.slice_mut(address, data.len() as u64)?.copy_from_slice(data);
         }
         Ok(())
     }
@@ -270,10 +247,7 @@ impl GlobalMemory {
         if self.allocations.get(last).is_some_and(holds) {
             return Some(last);
         }
-        let index = self
-            .allocations
-            .partition_point(|a| a.start <= address)
-            .checked_sub(1)?;
+        let index = self.allocations.partition_point(|a| a.start <= address).checked_sub(1)?;
         holds(&self.allocations[index]).then(|| {
             self.last.set(index);
             index

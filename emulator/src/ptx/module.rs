@@ -21,10 +21,7 @@ impl Module {
     /// # Errors
     /// [`PtxError`] for malformed text and for every instruction or qualifier that is not modelled.
     pub fn parse(text: &str) -> Result<Self, PtxError> {
-        Err(PtxError {
-            line: 1,
-            message: format!("not implemented: {} bytes", text.len()),
-        })
+        Err(PtxError { line: 1, message: format!("not implemented: {} bytes", text.len()) })
     }
 
     /// The compute capability that `.target` names, times ten: `sm_90a` is 90. 0 where there is no number.
