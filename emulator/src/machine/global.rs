@@ -74,7 +74,7 @@ pub struct GlobalMemory {
     last: Cell<usize>,
 }
 
-// SAFETY: host pointers are used only through `&self`/`&mut self`; `map_host`'s caller promises that they stay valid.
+// SAFETY: host pointers are used only through `&self`/`&mut self`; `map`'s caller promises that they stay valid.
 unsafe impl Send for GlobalMemory {}
 
 impl GlobalMemory {
@@ -132,16 +132,21 @@ impl GlobalMemory {
         Ok(())
     }
 
-    /// Makes host memory reachable at its own address (`cuMemHostAlloc`, `cuMemHostRegister`).
+    /// Makes the caller's memory reachable at `start`: host memory at its own address (`cuMemHostAlloc`,
+    /// `cuMemHostRegister`), or device memory that the driver keeps itself.
     ///
     /// # Errors
     /// [`MemoryError::AlreadyMapped`] where it overlaps mapped memory.
     ///
     /// # Safety
-    /// `pointer..pointer + bytes` must stay readable and writable until [`Self::unmap_host`], and nothing else may
-    /// access it while a method of `self` runs.
-    pub unsafe fn map_host(&mut self, pointer: *mut u8, bytes: u64) -> Result<(), MemoryError> {
-        let start = pointer as u64;
+    /// `pointer..pointer + bytes` must stay readable and writable until [`Self::unmap`]. Others may access it while a
+    /// kernel runs, as the host does with pinned memory under CUDA; what the kernel then reads is a race as there.
+    pub unsafe fn map(
+        &mut self,
+        start: u64,
+        pointer: *mut u8,
+        bytes: u64,
+    ) -> Result<(), MemoryError> {
         let index = self.allocations.partition_point(|a| a.start < start);
         let overlaps_before = index > 0 && {
             let before = &self.allocations[index - 1];
@@ -158,11 +163,11 @@ impl GlobalMemory {
         Ok(())
     }
 
-    /// Ends a mapping of [`Self::map_host`].
+    /// Ends a mapping of [`Self::map`].
     ///
     /// # Errors
     /// [`MemoryError::NotAllocated`] unless `address` is the start of one.
-    pub fn unmap_host(&mut self, address: u64) -> Result<(), MemoryError> {
+    pub fn unmap(&mut self, address: u64) -> Result<(), MemoryError> {
         let index = self.index_of_start(address, true)?;
         self.allocations.remove(index);
         self.last.set(0);
@@ -185,7 +190,7 @@ impl GlobalMemory {
         let offset = (address - allocation.start) as usize;
         Ok(match &allocation.backing {
             Backing::Device(data) => &data[offset..offset + bytes as usize],
-            // SAFETY: `find` checked the bounds; `map_host`'s caller promised valid, unaliased memory.
+            // SAFETY: `find` checked the bounds; `map`'s caller promised valid, unaliased memory.
             Backing::Host(pointer) => unsafe {
                 std::slice::from_raw_parts(pointer.add(offset), bytes as usize)
             },
@@ -202,7 +207,7 @@ impl GlobalMemory {
         let offset = (address - allocation.start) as usize;
         Ok(match &mut allocation.backing {
             Backing::Device(data) => &mut data[offset..offset + bytes as usize],
-            // SAFETY: `find` checked the bounds; `map_host`'s caller promised valid, unaliased memory.
+            // SAFETY: `find` checked the bounds; `map`'s caller promised valid, unaliased memory.
             Backing::Host(pointer) => unsafe {
                 std::slice::from_raw_parts_mut(pointer.add(offset), bytes as usize)
             },
