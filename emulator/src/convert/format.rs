@@ -6,8 +6,6 @@
 //! Floating-Point Data Formats" and 9.7.9.21 `cvt`; OCP Microscaling Formats (MX) v1.0, section
 //! 5.3, for the element formats.
 
-use std::sync::LazyLock;
-
 /// How a value between two neighbours is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
@@ -161,15 +159,15 @@ impl Format {
     }
 
     /// The exact value of a code; bits above the format's width are ignored.
-    pub fn decode(&self, code: u32) -> f64 {
+    pub const fn decode(&self, code: u32) -> f64 {
         let magnitude = code & (self.sign_bit().wrapping_sub(1) & low_mask(self.bits));
-        let value = if Some(magnitude) == self.infinity {
+        let value = if matches!(self.infinity, Some(code) if code == magnitude) {
             f64::INFINITY
         } else if magnitude > self.max {
             f64::NAN
         } else {
             let field = (magnitude >> self.fraction) as i32;
-            let fraction = u64::from(magnitude & low_mask(self.fraction));
+            let fraction = (magnitude & low_mask(self.fraction)) as u64;
             if field == 0 {
                 fraction as f64 * power_of_two(1 - self.bias - self.fraction as i32)
             } else {
@@ -230,8 +228,8 @@ impl Format {
 }
 
 /// `2^exponent` for a normal `f64`.
-pub fn power_of_two(exponent: i32) -> f64 {
-    debug_assert!((-1022..=1023).contains(&exponent));
+pub const fn power_of_two(exponent: i32) -> f64 {
+    debug_assert!(exponent >= -1022 && exponent <= 1023);
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
@@ -255,8 +253,8 @@ pub fn encode_ue8m0(value: f64, up: bool, overflow: Overflow) -> u8 {
     }
 }
 
-/// All 256 values of an 8-bit (or narrower) format, as `f32`.
-pub type ByteTable = [f32; 256];
+/// All 256 values of an 8-bit (or narrower) format.
+pub type ByteTable = [f64; 256];
 
 /// Values of every code of the narrow formats, for decoding whole matrices.
 pub struct Tables {
@@ -272,17 +270,24 @@ pub struct Tables {
     pub e2m1: ByteTable,
 }
 
-/// The decoding tables, built on first use.
-pub static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let table = |format: Format| std::array::from_fn(|code| format.decode(code as u32) as f32);
-    Tables {
-        e4m3: table(Format::E4M3),
-        e5m2: table(Format::E5M2),
-        e2m3: table(Format::E2M3),
-        e3m2: table(Format::E3M2),
-        e2m1: table(Format::E2M1),
+/// The decoding tables.
+pub static TABLES: Tables = Tables {
+    e4m3: table(Format::E4M3),
+    e5m2: table(Format::E5M2),
+    e2m3: table(Format::E2M3),
+    e3m2: table(Format::E3M2),
+    e2m1: table(Format::E2M1),
+};
+
+const fn table(format: Format) -> ByteTable {
+    let mut values = [0.0; 256];
+    let mut code = 0;
+    while code < 256 {
+        values[code] = format.decode(code as u32);
+        code += 1;
     }
-});
+    values
+}
 
 /// Exact `f32` value of a binary16 code.
 pub fn f16_to_f32(code: u16) -> f32 {

@@ -1,0 +1,54 @@
+//! Every layout rule as a value, so that one can be broken on purpose.
+
+use super::{fragment, matrix, scale, swizzle};
+
+/// Where an element of a fragment or a byte of a matrix lies. [`ISA`] is what PTX defines; a
+/// mutation test replaces one field and expects the corpus or a unit test to fail.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// (row, k) of an element of A; see [`fragment::a`].
+    pub fragment_a: fragment::Place,
+    /// (k, column) of an element of B; see [`fragment::b`].
+    pub fragment_b: fragment::Place,
+    /// (row, column) of accumulator element `i` of a lane; see [`fragment::accumulator`].
+    pub accumulator: fn(lane: usize, i: usize) -> (usize, usize),
+    /// Lane and byte of a block scale of A; see [`scale::place_a`].
+    pub scale_a: scale::Place,
+    /// Lane and byte of a block scale of B; see [`scale::place_b`].
+    pub scale_b: scale::Place,
+    /// (row, column) of a 16-bit element that `ldmatrix` gives a lane; see [`matrix::place_b16`].
+    pub matrix_b16: fn(lane: usize, element: usize) -> (usize, usize),
+    /// (row, column) of a byte that the 16-column `ldmatrix` gives a lane; see
+    /// [`matrix::place_m8n16`].
+    pub matrix_m8n16: fn(lane: usize, byte: usize) -> (usize, usize),
+    /// (row, column) of a byte that `ldmatrix.m16n16.trans` gives a lane; see
+    /// [`matrix::place_m16n16`].
+    pub matrix_m16n16: fn(lane: usize, register: usize, byte: usize) -> (usize, usize),
+    /// The shared-memory address that a swizzle mode puts an address at; see [`swizzle::apply`].
+    pub swizzle: fn(swizzle::Swizzle, u32) -> u32,
+}
+
+/// The rules of PTX ISA 9.0.
+pub const ISA: Rules = Rules {
+    fragment_a: fragment::a,
+    fragment_b: fragment::b,
+    accumulator: fragment::accumulator,
+    scale_a: scale::place_a,
+    scale_b: scale::place_b,
+    matrix_b16: matrix::place_b16,
+    matrix_m8n16: matrix::place_m8n16,
+    matrix_m16n16: matrix::place_m16n16,
+    swizzle: swizzle::apply,
+};
+
+impl Default for Rules {
+    fn default() -> Self {
+        ISA
+    }
+}
+
+impl std::fmt::Debug for Rules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rules")
+    }
+}
