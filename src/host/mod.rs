@@ -1,9 +1,17 @@
 //! The host: topology, binding and its proof, environment fingerprint.
 
 mod barrier;
+pub mod buffer;
+pub mod cache;
 pub mod cpus;
+pub mod disjoint;
+pub mod pages;
 pub mod root;
 pub mod threads;
 
+pub use buffer::Buffer;
+pub use cache::Caches;
+pub use disjoint::Disjoint;
+pub use pages::{Census, Pages};
 pub use root::Root;
 pub use threads::{Worker, Workers};

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod metric;
+mod placement;
 
 pub use bench::{BenchRecord, SCHEMA};
 pub use metric::{

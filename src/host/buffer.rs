@@ -1,0 +1,415 @@
+//! Memory whose pages are known: kind, alignment, NUMA node, and where the kernel really put them.
+//!
+//! A [`Buffer`] is an anonymous mapping. Its pages are zero and belong to nobody until they are touched; the thread
+//! that touches a page first decides its node, unless the buffer is bound. Fill buffers before measuring reads: pages
+//! that were never written all read from one cached page of zeros.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytemuck::Pod;
+
+use super::pages::{self, Census, Pages, SMALL};
+use super::root::Root;
+use crate::{Error, Result};
+
+/// What a buffer leaves to the rest of the host.
+const RESERVE: u64 = 256 << 20;
+
+/// `mbind`: fail when a page is elsewhere already (linux/mempolicy.h).
+const MPOL_MF_STRICT: u32 = 1;
+
+/// Bytes of small and transparent pages in live buffers: promised, but not yet missing from what the kernel calls
+/// available until they are touched.
+static PROMISED: AtomicU64 = AtomicU64::new(0);
+
+/// Page-aligned memory of a known kind, freed when dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    start: NonNull<u8>,
+    /// Bytes asked for.
+    length: usize,
+    /// Bytes mapped: `length` rounded up to the granule.
+    mapped: usize,
+    pages: Pages,
+    node: Option<usize>,
+}
+
+// SAFETY: the mapping is owned, and shared access to it is by `&self` for reads and `&mut self` for writes.
+unsafe impl Send for Buffer {}
+// SAFETY: as above; nothing in it changes under `&self`.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// `length` zero bytes, aligned to 2 MiB (1 GiB for giant pages). Whoever touches a page first decides its node.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is not enough free memory, [`Error::Unavailable`] when no huge pages are reserved,
+    /// [`Error::Os`] when the kernel refuses the mapping.
+    pub fn new(length: usize, pages: Pages) -> Result<Self> {
+        Self::map(length, pages, None)
+    }
+
+    /// `length` zero bytes on NUMA node `node` (the operating system's index): bound strictly and touched, so that
+    /// every page is there already.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also [`Error::Unavailable`] when the kernel or a sandbox denies the binding.
+    pub fn on_node(length: usize, pages: Pages, node: usize) -> Result<Self> {
+        let buffer = Self::map(length, pages, Some(node))?;
+        buffer.bind(node)?;
+        buffer.populate()?;
+        Ok(buffer)
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Kind of its pages.
+    pub fn pages(&self) -> Pages {
+        self.pages
+    }
+
+    /// The node it was bound to.
+    pub fn node(&self) -> Option<usize> {
+        self.node
+    }
+
+    /// Its address.
+    pub fn as_ptr(&self) -> *const u8 {
+        self.start.as_ptr()
+    }
+
+    /// Its address, for writing.
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// As many `T` as fit.
+    pub fn as_slice<T: Pod>(&self) -> &[T] {
+        const { assert!(size_of::<T>() > 0 && align_of::<T>() <= SMALL) };
+        // SAFETY: mapped, page-aligned, initialised by the kernel; any bits are a `T`; not written under `&self`.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr().cast(), self.length / size_of::<T>())
+        }
+    }
+
+    /// As many `T` as fit, for writing.
+    pub fn as_mut_slice<T: Pod>(&mut self) -> &mut [T] {
+        const { assert!(size_of::<T>() > 0 && align_of::<T>() <= SMALL) };
+        // SAFETY: mapped, page-aligned, initialised by the kernel; any bits are a `T`; `&mut self` is exclusive.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.length / size_of::<T>())
+        }
+    }
+
+    /// Asks the kernel where the pages are.
+    pub fn census(&self) -> Census {
+        Census::take(self.start.as_ptr(), self.length)
+    }
+
+    fn map(length: usize, pages: Pages, node: Option<usize>) -> Result<Self> {
+        let mapped = length.max(1).checked_next_multiple_of(pages.granule()).ok_or_else(|| {
+            Error::input(format!("a buffer of {length} bytes is too large"), "Ask for less")
+        })?;
+        refuse_if_short(&Root::host(), mapped as u64, pages, node)?;
+        let start = match pages {
+            Pages::Small | Pages::Transparent => map_aligned(mapped, pages.granule())?,
+            Pages::Huge => map_anonymous(mapped, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB)?,
+            Pages::Giant => map_anonymous(mapped, libc::MAP_HUGETLB | libc::MAP_HUGE_1GB)?,
+        };
+        let buffer = Self { start, length, mapped, pages, node };
+        if !pages.reserved() {
+            PROMISED.fetch_add(mapped as u64, Ordering::Relaxed);
+            let advice = match pages {
+                Pages::Small => libc::MADV_NOHUGEPAGE,
+                _ => libc::MADV_HUGEPAGE,
+            };
+            buffer.advise(advice, "choose the page size of")?;
+        } else {
+            // A pool that another process empties now is then an error here, not a bus error at first touch. Bound
+            // buffers have to be bound first.
+            if node.is_none() {
+                buffer.populate()?;
+            }
+        }
+        Ok(buffer)
+    }
+
+    fn bind(&self, node: usize) -> Result<()> {
+        let mut mask = vec![0u64; node / 64 + 1];
+        mask[node / 64] = 1 << (node % 64);
+        // SAFETY: the range is this mapping, and `mask` has as many bits as are announced (the kernel reads one less).
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_mbind,
+                self.start.as_ptr(),
+                self.mapped,
+                libc::MPOL_BIND,
+                mask.as_ptr(),
+                mask.len() * 64 + 1,
+                MPOL_MF_STRICT,
+            )
+        };
+        if answer == 0 {
+            return Ok(());
+        }
+        let error = std::io::Error::last_os_error();
+        Err(Error::Unavailable(match error.raw_os_error() {
+            Some(libc::EINVAL) => {
+                format!("binding denied: node {node} has no memory, or this process may not use it")
+            }
+            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+                format!("binding denied: {error} (a container's seccomp filter may forbid mbind)")
+            }
+            _ => format!("binding denied: {error}"),
+        }))
+    }
+
+    /// Touches every page now.
+    fn populate(&self) -> Result<()> {
+        self.advise(libc::MADV_POPULATE_WRITE, "fill")
+    }
+
+    fn advise(&self, advice: i32, to: &str) -> Result<()> {
+        loop {
+            // SAFETY: the range is this mapping, which nobody else has seen yet; the advice changes no contents.
+            let answer = unsafe { libc::madvise(self.start.as_ptr().cast(), self.mapped, advice) };
+            if answer == 0 {
+                return Ok(());
+            }
+            let error = std::io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR | libc::EAGAIN) => {}
+                // A kernel without transparent huge pages has small pages only: what was asked for, or the nearest.
+                Some(libc::EINVAL) if advice != libc::MADV_POPULATE_WRITE => return Ok(()),
+                Some(libc::EINVAL) => {
+                    self.touch();
+                    return Ok(());
+                }
+                _ => {
+                    let what = format!("can't {to} a buffer of {} bytes", self.mapped);
+                    return Err(Error::os(what, error, "Free some memory, or ask for less"));
+                }
+            }
+        }
+    }
+
+    /// Writes a zero to each page: kernels before 5.14 can't populate a mapping on request.
+    fn touch(&self) {
+        for offset in (0..self.mapped).step_by(SMALL) {
+            // SAFETY: inside the mapping, which holds zeros and which nobody else has seen yet.
+            unsafe { self.start.as_ptr().add(offset).write_volatile(0) };
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if !self.pages.reserved() {
+            PROMISED.fetch_sub(self.mapped as u64, Ordering::Relaxed);
+        }
+        // SAFETY: exactly the range that was mapped; no reference to it can be left.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.mapped) };
+    }
+}
+
+/// Refuses what the host could only give by killing a process.
+fn refuse_if_short(root: &Root, bytes: u64, pages: Pages, node: Option<usize>) -> Result<()> {
+    if pages.reserved() {
+        let have = pages.free_reserved(root, node).unwrap_or(0);
+        if bytes > have {
+            return Err(Error::Unavailable(format!(
+                "{} of {} pages needed, {} reserved and free{}",
+                gib(bytes),
+                pages.name(),
+                gib(have),
+                node.map(|n| format!(" on node {n}")).unwrap_or_default()
+            )));
+        }
+        return Ok(());
+    }
+    let nodes = root.list("/sys/devices/system/node/has_memory").unwrap_or_default();
+    // On one node the host's own figure is the better one.
+    let on_node = node.filter(|_| nodes.len() > 1).and_then(|n| pages::available_on(root, n));
+    let resident = resident_bytes(root);
+    let untouched = PROMISED.load(Ordering::Relaxed).saturating_sub(resident);
+    let free = [pages::available(root), on_node].into_iter().flatten().min();
+    match free.map(|free| free.saturating_sub(untouched + RESERVE)) {
+        Some(have) if bytes > have => Err(Error::input(
+            format!(
+                "a buffer of {} does not fit into the {} of free memory",
+                gib(bytes),
+                gib(have)
+            ),
+            "Stop other programs, or choose a smaller size",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Anonymous bytes that this process has touched.
+fn resident_bytes(root: &Root) -> u64 {
+    let status = root.read("/proc/self/status").text().unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB")?.trim().parse().ok()
+        })
+        .map_or(0, |kb: u64| kb << 10)
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
+}
+
+/// Maps zeros; the address is a multiple of the page size that `flags` ask for.
+fn map_anonymous(length: usize, flags: i32) -> Result<NonNull<u8>> {
+    // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags,
+            -1,
+            0,
+        )
+    };
+    match NonNull::new(start.cast::<u8>()) {
+        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(start),
+        _ => Err(Error::os(
+            format!("can't map {}", gib(length as u64)),
+            std::io::Error::last_os_error(),
+            "Choose a smaller size, or raise ulimit -v",
+        )),
+    }
+}
+
+/// Maps zeros at a multiple of `alignment`: maps more, and gives the ends back.
+fn map_aligned(length: usize, alignment: usize) -> Result<NonNull<u8>> {
+    let start = map_anonymous(length + alignment, 0)?;
+    let head = start.as_ptr().align_offset(alignment);
+    // SAFETY: both ranges are inside the new mapping and outside the part that is kept, which is not null.
+    unsafe {
+        if head > 0 {
+            libc::munmap(start.as_ptr().cast(), head);
+        }
+        if alignment > head {
+            libc::munmap(start.as_ptr().add(head + length).cast(), alignment - head);
+        }
+        Ok(start.add(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pages::HUGE;
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_zero_and_writable() {
+        for pages in [Pages::Small, Pages::Transparent] {
+            let mut buffer = Buffer::new(5_000_001, pages).unwrap();
+            assert_eq!(buffer.as_ptr().addr() % HUGE, 0);
+            assert_eq!((buffer.len(), buffer.as_slice::<f32>().len()), (5_000_001, 1_250_000));
+            assert!(buffer.as_slice::<u8>().iter().all(|&b| b == 0));
+            buffer.as_mut_slice::<u64>().fill(7);
+            assert_eq!(buffer.as_slice::<u64>()[624_999], 7);
+        }
+    }
+
+    #[test]
+    fn nothing_is_as_good_as_something() {
+        let buffer = Buffer::new(0, Pages::Small).unwrap();
+        assert!(buffer.is_empty() && buffer.as_slice::<u8>().is_empty());
+    }
+
+    #[test]
+    fn untouched_pages_are_nowhere_and_touched_ones_somewhere() {
+        let mut buffer = Buffer::new(4 * HUGE, Pages::Small).unwrap();
+        let census = buffer.census();
+        if census.unproved.is_some() {
+            return; // a sandbox that forbids move_pages
+        }
+        assert_eq!((census.by_node.len(), census.untouched), (0, 2048));
+        buffer.as_mut_slice::<u8>()[..HUGE].fill(1);
+        let census = buffer.census();
+        assert_eq!((census.by_node.values().sum::<u64>(), census.untouched), (512, 1536));
+    }
+
+    #[test]
+    fn wrong_placement_is_caught() {
+        let nodes = Root::host().list("/sys/devices/system/node/has_memory").unwrap_or_default();
+        let Some(&node) = nodes.first() else { return };
+        let buffer = match Buffer::on_node(4 * HUGE, Pages::Transparent, node) {
+            Ok(buffer) => buffer,
+            Err(Error::Unavailable(why)) => {
+                assert!(why.contains("binding denied"), "{why}");
+                return;
+            }
+            Err(other) => panic!("{other}"),
+        };
+        let census = buffer.census();
+        assert_eq!(census.untouched, 0);
+        census.prove(&[node]).unwrap();
+        // The same pages, claimed for another node.
+        assert!(matches!(census.prove(&[node + 1]), Err(Error::Wrong(_))));
+        // With a second node the pages themselves can be put wrong.
+        if let Some(&other) = nodes.get(1) {
+            let census = Buffer::on_node(HUGE, Pages::Small, other).unwrap().census();
+            assert!(matches!(census.prove(&[node]), Err(Error::Wrong(_))));
+        }
+    }
+
+    #[test]
+    fn a_node_that_does_not_exist_is_denied() {
+        for node in [1_000, 100_000] {
+            let error = Buffer::on_node(HUGE, Pages::Small, node).unwrap_err();
+            assert!(
+                matches!(&error, Error::Unavailable(why) if why.contains("binding denied")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn more_than_free_memory_is_refused_before_it_is_mapped() {
+        for bytes in [1usize << 46, usize::MAX - 5, usize::MAX] {
+            let error = Buffer::new(bytes, Pages::Transparent).unwrap_err();
+            assert!(matches!(error, Error::Input { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn promises_count_before_they_are_touched() {
+        let Some(free) = pages::available(&Root::host()) else { return };
+        let most = free as usize / 5 * 3;
+        let first = Buffer::new(most, Pages::Small).unwrap();
+        let second = Buffer::new(most, Pages::Small);
+        assert!(matches!(second, Err(Error::Input { .. })), "{second:?}");
+        drop(first);
+        drop(Buffer::new(most, Pages::Small).unwrap());
+    }
+
+    #[test]
+    fn huge_pages_that_are_not_reserved_are_unavailable() {
+        let error = Buffer::new(1 << 45, Pages::Huge).unwrap_err();
+        assert!(matches!(&error, Error::Unavailable(why) if why.contains("reserved")), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let pool = dir.path().join("sys/kernel/mm/hugepages/hugepages-2048kB");
+        std::fs::create_dir_all(&pool).unwrap();
+        std::fs::write(pool.join("free_hugepages"), "3\n").unwrap();
+        let root = Root::at(dir.path());
+        assert!(refuse_if_short(&root, 3 * HUGE as u64, Pages::Huge, None).is_ok());
+        assert!(refuse_if_short(&root, 4 * HUGE as u64, Pages::Huge, None).is_err());
+        assert!(refuse_if_short(&root, HUGE as u64, Pages::Huge, Some(1)).is_err());
+    }
+}
