@@ -96,6 +96,20 @@ impl Element {
         }
     }
 
+    /// Sixteen bytes of shared memory as packed containers. The 6- and 4-bit types of `f8f6f4` lie
+    /// there as sixteen packed elements and padding (ISA 9.7.16.10.4.4), everything else as is.
+    pub fn chunk(self, bytes: u128) -> u128 {
+        let expand = |bits: u32, shift: u32| {
+            let element = |i: u32| (bytes >> (bits * i) & ((1 << bits) - 1)) << shift;
+            (0..16).fold(0, |chunk, i| chunk | element(i) << (8 * i))
+        };
+        match self {
+            Self::E2m3 | Self::E3m2 => expand(6, 0),
+            Self::E2m1Byte => expand(4, 2),
+            _ => bytes,
+        }
+    }
+
     /// The value of a container's bits; bits beyond the element are ignored.
     pub fn value(self, code: u64) -> f64 {
         let byte = (code & 0xff) as usize;

@@ -12,6 +12,7 @@
 //! added last, and the result is rounded once, to nearest even, per instruction. Hardware truncates
 //! inside; comparisons with it need a tolerance.
 
+pub mod descriptor;
 pub mod element;
 pub mod fragment;
 pub mod matrix;
@@ -19,6 +20,7 @@ pub mod mma;
 pub mod rules;
 pub mod scale;
 pub mod swizzle;
+pub mod wgmma;
 
 pub use rules::{ISA, Rules};
 

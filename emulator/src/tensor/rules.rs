@@ -1,5 +1,6 @@
 //! Every layout rule as a value, so that one can be broken on purpose.
 
+use super::descriptor::{self, DescriptorFields};
 use super::{fragment, matrix, scale, swizzle};
 
 /// Where an element of a fragment or a byte of a matrix lies. [`ISA`] is what PTX defines; a
@@ -24,8 +25,12 @@ pub struct Rules {
     /// (row, column) of a byte that `ldmatrix.m16n16.trans` gives a lane; see
     /// [`matrix::place_m16n16`].
     pub matrix_m16n16: fn(lane: usize, register: usize, byte: usize) -> (usize, usize),
-    /// The shared-memory address that a swizzle mode puts an address at; see [`swizzle::apply`].
+    /// The address bits a swizzle mode inverts on a 128-byte line; see [`swizzle::pattern`].
     pub swizzle: fn(swizzle::Swizzle, u32) -> u32,
+    /// Fields of `wgmma`'s shared-memory descriptor.
+    pub wgmma_descriptor: DescriptorFields,
+    /// Fields of `tcgen05`'s shared-memory descriptor.
+    pub tcgen05_descriptor: DescriptorFields,
 }
 
 /// The rules of PTX ISA 9.0.
@@ -38,7 +43,9 @@ pub const ISA: Rules = Rules {
     matrix_b16: matrix::place_b16,
     matrix_m8n16: matrix::place_m8n16,
     matrix_m16n16: matrix::place_m16n16,
-    swizzle: swizzle::apply,
+    swizzle: swizzle::pattern,
+    wgmma_descriptor: descriptor::WGMMA,
+    tcgen05_descriptor: descriptor::TCGEN05,
 };
 
 impl Default for Rules {

@@ -5,6 +5,8 @@
 //! itself, so a tile that does not start at the pattern's boundary needs no base offset here. PTX
 //! ISA 9.0, 5.5.7.
 
+use super::Rules;
+
 /// A swizzle mode with its atomicity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Swizzle {
@@ -48,24 +50,30 @@ impl Swizzle {
     }
 }
 
-/// Where the byte at `address` of the unswizzled layout lies.
-pub fn apply(swizzle: Swizzle, address: u32) -> u32 {
-    let line = address >> 7;
-    address
-        ^ match swizzle {
-            Swizzle::None => 0,
-            Swizzle::B32 => (line & 1) << 4,
-            Swizzle::B64 => (line & 3) << 4,
-            Swizzle::B128 => (line & 7) << 4,
-            Swizzle::B128Atom32 => (line & 3) << 5,
-            Swizzle::B128Atom32Flip8 => (line & 3) << 5 | (line & 1) << 3,
-            Swizzle::B128Atom64 => (line & 1) << 6,
-        }
+/// The address bits that a mode inverts on 128-byte line `line`.
+pub fn pattern(swizzle: Swizzle, line: u32) -> u32 {
+    match swizzle {
+        Swizzle::None => 0,
+        Swizzle::B32 => (line & 1) << 4,
+        Swizzle::B64 => (line & 3) << 4,
+        Swizzle::B128 => (line & 7) << 4,
+        Swizzle::B128Atom32 => (line & 3) << 5,
+        Swizzle::B128Atom32Flip8 => (line & 3) << 5 | (line & 1) << 3,
+        Swizzle::B128Atom64 => (line & 1) << 6,
+    }
+}
+
+impl Rules {
+    /// Where the byte at `address` of the unswizzled layout lies.
+    pub fn swizzled(&self, swizzle: Swizzle, address: u32) -> u32 {
+        address ^ (self.swizzle)(swizzle, address >> 7)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::ISA;
 
     /// The tables of ISA 5.5.7: line by line, which 16-byte chunk of the source lies in each place.
     #[test]
@@ -108,15 +116,15 @@ mod tests {
         for (swizzle, table) in tables {
             for line in 0..32u32 {
                 for chunk in 0..8u32 {
-                    let at = apply(swizzle, line * 128 + chunk * 16 + 5);
+                    let at = ISA.swizzled(swizzle, line * 128 + chunk * 16 + 5);
                     assert_eq!((at / 128, at % 16), (line, 5));
                     let row = table[line as usize % table.len()];
                     assert_eq!(row[(at / 16 % 8) as usize], chunk, "{swizzle:?} line {line}");
                 }
             }
         }
-        assert_eq!(apply(Swizzle::B128Atom32Flip8, 128), 128 + 32 + 8);
-        assert_eq!(apply(Swizzle::B128Atom32Flip8, 256), 256 + 64);
-        assert_eq!(apply(Swizzle::None, 0x1234), 0x1234);
+        assert_eq!(ISA.swizzled(Swizzle::B128Atom32Flip8, 128), 128 + 32 + 8);
+        assert_eq!(ISA.swizzled(Swizzle::B128Atom32Flip8, 256), 256 + 64);
+        assert_eq!(ISA.swizzled(Swizzle::None, 0x1234), 0x1234);
     }
 }
