@@ -16,6 +16,7 @@ pub mod record;
 pub mod measure;
 
 pub mod cpu;
+pub mod cuda;
 pub mod memory;
 pub mod storage;
 

@@ -3,9 +3,11 @@
 mod barrier;
 pub mod buffer;
 pub mod cache;
+pub mod conditions;
 pub mod cpus;
 pub mod disjoint;
 pub mod pages;
+pub mod record;
 pub mod root;
 pub mod threads;
 
@@ -13,5 +15,6 @@ pub use buffer::Buffer;
 pub use cache::Caches;
 pub use disjoint::Disjoint;
 pub use pages::{Census, Pages};
+pub use record::{HostRecord, boot_id};
 pub use root::Root;
 pub use threads::{Worker, Workers};

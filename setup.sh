@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what hostdyno's build and tests need. Safe to run again: what is there already is left alone.
+#
+#   hwloc and libudev   topology and memory binding (linked at build time)
+#   NVRTC               compiles the CUDA kernels; taken from an installed CUDA toolkit, else from the Python wheel
+#                       into .cuda/ (ignored by git), so that kernels are compiled in tests on hosts without a GPU
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf 'setup: %s\n' "$*"; }
+
+need_rust() {
+    command -v cargo >/dev/null && return
+    say "cargo is missing. Install Rust 1.89 or newer: https://rustup.rs"
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+        say "not root and no sudo: run as root: $*"
+        exit 1
+    fi
+}
+
+system_libraries() {
+    if command -v pkg-config >/dev/null && pkg-config --atleast-version=2.8 hwloc && pkg-config --exists libudev &&
+        command -v cc >/dev/null; then
+        say "hwloc $(pkg-config --modversion hwloc) and libudev are here"
+        return
+    fi
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update -qq
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            gcc libc6-dev pkg-config libhwloc-dev libudev-dev
+        return
+    fi
+    say "this is not a Debian or Ubuntu. Install these yourself, then run ./setup.sh again:"
+    say "  Fedora, RHEL:  dnf install gcc pkgconf-pkg-config hwloc-devel systemd-devel"
+    say "  Arch:          pacman -S gcc pkgconf hwloc systemd-libs"
+    say "  openSUSE:      zypper install gcc pkg-config hwloc-devel systemd-devel"
+    say "hwloc 2.8 or newer, below 3.0."
+    exit 1
+}
+
+# A toolkit counts when the loader or CUDA_PATH can find its NVRTC.
+toolkit_nvrtc() {
+    ldconfig -p 2>/dev/null | grep -q 'libnvrtc\.so' ||
+        ls "${CUDA_PATH:-/usr/local/cuda}"/lib64/libnvrtc.so* >/dev/null 2>&1
+}
+
+nvrtc() {
+    if toolkit_nvrtc; then
+        say "NVRTC comes from the CUDA toolkit"
+        return
+    fi
+    if ls .cuda/nvidia/*/lib/libnvrtc.so* >/dev/null 2>&1; then
+        say "NVRTC is in .cuda/"
+        return
+    fi
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        if command -v apt-get >/dev/null; then
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip
+        else
+            say "python3 with pip is missing: kernels can't be compiled without a CUDA toolkit. Install it, run again."
+            exit 1
+        fi
+    fi
+    say "fetching NVRTC into .cuda/"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade --target .cuda \
+        'nvidia-cuda-nvrtc>=13,<14'
+}
+
+need_rust
+system_libraries
+nvrtc
+say "ready: cargo bench"
