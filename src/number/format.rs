@@ -75,7 +75,7 @@ impl Format {
         if columns == 0 {
             return Err(Error::input("A matrix with 0 columns holds nothing", "Give a positive K"));
         }
-        if self == Self::Mxfp4 && columns % MX_BLOCK != 0 {
+        if self == Self::Mxfp4 && !columns.is_multiple_of(MX_BLOCK) {
             let below = columns / MX_BLOCK * MX_BLOCK;
             let above = columns.next_multiple_of(MX_BLOCK);
             let nearest =

@@ -1,0 +1,275 @@
+//! The oracle of attention: softmax in f64 and what a correct kernel may differ by.
+//!
+//! # Tolerance
+//!
+//! One output is o = sum p_i v_i over the keys i, p = softmax(s). A kernel computes weights p_i (1 + t_i), and
+//! dividing by their sum gives o + sum p_i t_i (v_i - o) to first order. With u the unit roundoff of f32, gamma and
+//! lambda as in `workload::rounding`, A = sum p |v| + |o| and Q = |p v| + |o| |p| (Euclidean norms, so that lambda Q
+//! bounds a sum of independent errors):
+//!
+//! - **Scores.** The dot product of a query and a key, with its scales, is off by gamma(D + 6) sum |q k| / sqrt(D');
+//!   exp turns an absolute error of the score into the same relative error of the weight. They are independent from
+//!   key to key: the smaller of gamma(D + 6) B A and lambda sqrt(D + 6) u B Q, B the largest sum |q k| / sqrt(D').
+//! - **Exponential.** The factor log2(e) / sqrt(D'), the subtraction of the maximum and the exponential itself err
+//!   alike for all keys: (8 + 4 max|s| + 4 |max s|) u A. An exponential of 8 units in the last place fits, one made
+//!   for half precision does not.
+//! - **Weights.** A kernel that rounds them to bf16 for the second product says so ([`Weights`]): the smaller of
+//!   2^-9 A and lambda 2^-9 Q.
+//! - **Sums over keys.** Weights and weighted values are summed in f32 with at most one rescaling an addition:
+//!   gamma(2 n) times the largest partial sum, which is at most A, and for values drawn independently (contract 2 of
+//!   the measurement) at most |o| + lambda Q: a sharper limit, without which a key too much or too little would
+//!   disappear in a long context.
+//! - **Division** and the scales of values: 4 u |o|. **Flushed** weights: 2^-126 max|v| a key.
+//!
+//! # Which outputs
+//!
+//! Whole rows of O: all of a small problem; of a large one those of the first and last head and query, of the heads
+//! where one key/value head follows another, and random ones, fresh in each call, of at least 1024 outputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+
+use super::dot::{Row, dot};
+use super::rounding::{self, BF16, F32, FLUSHED, LAMBDA};
+use super::verified::{Comparisons, check_length};
+use super::{Attention, AttentionInputs, Verified};
+use crate::Result;
+
+/// How a kernel keeps the softmax weights between the two products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Weights {
+    /// As f32.
+    F32,
+    /// Rounded to bfloat16, for units that multiply bf16.
+    Bf16,
+}
+
+/// Product terms that are computed for rows beyond the required ones: some 100 ms of one core.
+const BUDGET: u64 = 1 << 26;
+
+/// Outputs in random rows at least.
+const SAMPLE: usize = 1024;
+
+/// Roundings of a score besides its D additions: two row scales, the factor, the maximum.
+const SCORE_ROUNDINGS: usize = 6;
+
+/// Keys that one task reads at least.
+const TASK_KEYS: usize = 64;
+
+/// Compares O, `heads x queries` rows of `v_dim`, with the attention of `inputs`. The random part of the sample is
+/// seeded by the operating system.
+///
+/// # Errors
+/// [`crate::Error::Wrong`] with the first output outside its tolerance, or when O has another size;
+/// [`crate::Error::Input`] when the matrices don't suit the problem.
+pub fn verify_attention(
+    problem: &Attention,
+    inputs: AttentionInputs<'_>,
+    o: &[f32],
+    weights: Weights,
+) -> Result<Verified> {
+    verify_attention_seeded(problem, inputs, o, weights, rand::random())
+}
+
+/// [`verify_attention`] with the sample that an earlier error named by its seed.
+///
+/// # Errors
+/// As [`verify_attention`].
+pub fn verify_attention_seeded(
+    problem: &Attention,
+    inputs: AttentionInputs<'_>,
+    o: &[f32],
+    weights: Weights,
+    seed: u64,
+) -> Result<Verified> {
+    inputs.check(problem)?;
+    check_length("O", o.len(), problem.heads * problem.queries * problem.v_dim)?;
+    // Rows that share a key/value head share the decoding of its keys and values.
+    let mut by_kv_head: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for row in sample_rows(problem, seed) {
+        let head = row / problem.queries;
+        by_kv_head.entry(problem.kv_head(head)).or_default().push(row);
+    }
+    let oracle = Oracle { problem, inputs, weights };
+    let mut comparisons = Comparisons::default();
+    for (kv_head, rows) in by_kv_head {
+        comparisons = comparisons.merge(oracle.kv_head(kv_head, &rows, o));
+    }
+    let format = inputs.q.format;
+    comparisons.finish(&format!("attention {problem} in {format}"), seed, |index| {
+        let (row, column) = (index / problem.v_dim, index % problem.v_dim);
+        let (head, query) = (row / problem.queries, row % problem.queries);
+        format!("O[head {head}, query {query}, {column}]")
+    })
+}
+
+/// Rows of O to check, ascending.
+fn sample_rows(problem: &Attention, seed: u64) -> BTreeSet<usize> {
+    let &Attention { heads, kv_heads, queries, keys, qk_dim, v_dim, .. } = problem;
+    let rows = heads * queries;
+    let affordable = (BUDGET / (keys * (qk_dim + v_dim)) as u64) as usize;
+    if rows <= affordable {
+        return (0..rows).collect();
+    }
+    let group = heads / kv_heads;
+    let edge_heads = [0, group - 1, group % heads, heads - 1];
+    let edges = edge_heads.iter().flat_map(|head| [head * queries, head * queries + queries - 1]);
+    let mut sample: BTreeSet<_> = edges.collect();
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let random = affordable.max(SAMPLE.div_ceil(v_dim));
+    sample.extend((0..random).map(|_| rng.random_range(0..rows)));
+    sample
+}
+
+struct Oracle<'a> {
+    problem: &'a Attention,
+    inputs: AttentionInputs<'a>,
+    weights: Weights,
+}
+
+/// What the scores of one row of O tell.
+struct Softmax {
+    /// The weight of each key; 0 where the mask hides it.
+    weights: Vec<f64>,
+    /// Euclidean norm of the weights.
+    norm: f64,
+    /// Number of visible keys.
+    visible: usize,
+    /// Largest sum of |q k| / sqrt(D') over the visible keys.
+    score_terms: f64,
+    /// Largest |score|.
+    score: f64,
+    /// The score of the maximum, in magnitude.
+    max_score: f64,
+}
+
+/// Sums over keys for one output.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    /// p v.
+    value: f64,
+    /// |p v|.
+    magnitude: f64,
+    /// (p v)^2.
+    square: f64,
+    /// Largest |v|.
+    largest: f64,
+}
+
+impl Sums {
+    fn add(&mut self, weight: f64, value: f64) {
+        let term = weight * value;
+        self.value += term;
+        self.magnitude += term.abs();
+        self.square += term * term;
+        self.largest = self.largest.max(value.abs());
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.value += other.value;
+        self.magnitude += other.magnitude;
+        self.square += other.square;
+        self.largest = self.largest.max(other.largest);
+    }
+}
+
+impl Oracle<'_> {
+    /// Checks `rows` of O, all of one key/value head.
+    fn kv_head(&self, kv_head: usize, rows: &[usize], o: &[f32]) -> Comparisons {
+        let v_dim = self.problem.v_dim;
+        let softmax = self.softmax(kv_head, rows);
+        let sums = self.sums(kv_head, &softmax);
+        let mut comparisons = Comparisons::default();
+        for ((row, softmax), sums) in rows.iter().zip(&softmax).zip(sums.chunks_exact(v_dim)) {
+            for (column, sums) in sums.iter().enumerate() {
+                let index = row * v_dim + column;
+                comparisons.compare(index, o[index], sums.value, self.tolerance(softmax, sums));
+            }
+        }
+        comparisons
+    }
+
+    fn softmax(&self, kv_head: usize, rows: &[usize]) -> Vec<Softmax> {
+        let &Attention { keys, queries, .. } = self.problem;
+        let queries_of_rows: Vec<_> = rows.iter().map(|&row| Row::of(self.inputs.q, row)).collect();
+        // Score and sum of its terms' magnitudes, key after key, so that a key is decoded once.
+        let mut scores = vec![(0.0, 0.0); keys * rows.len()];
+        scores.par_chunks_exact_mut(rows.len()).with_min_len(TASK_KEYS).enumerate().for_each_init(
+            || Row::empty(self.inputs.k),
+            |key, (index, scores)| {
+                key.load(self.inputs.k, kv_head * keys + index);
+                for (score, query) in scores.iter_mut().zip(&queries_of_rows) {
+                    let product = dot(&query.values, &key.values);
+                    *score = (product.sum, product.magnitude);
+                }
+            },
+        );
+        let factor = (self.problem.scale_dim as f64).sqrt().recip();
+        let of_row = |(column, row): (usize, &usize)| {
+            let visible = self.problem.visible_keys(row % queries);
+            let seen = || (0..visible).map(|key| scores[key * rows.len() + column]);
+            let max = seen().fold(f64::NEG_INFINITY, |max, (sum, _)| max.max(sum)) * factor;
+            let mut weights: Vec<f64> = seen().map(|(sum, _)| (sum * factor - max).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            weights.iter_mut().for_each(|weight| *weight /= total);
+            let norm = weights.iter().map(|weight| weight * weight).sum::<f64>().sqrt();
+            weights.resize(keys, 0.0);
+            Softmax {
+                weights,
+                norm,
+                visible,
+                score_terms: seen().fold(0.0, |max: f64, (_, terms)| max.max(terms)) * factor,
+                score: seen().fold(0.0, |max: f64, (sum, _)| max.max(sum.abs())) * factor,
+                max_score: max.abs(),
+            }
+        };
+        rows.par_iter().enumerate().map(|(column, row)| of_row((column, row))).collect()
+    }
+
+    /// Row after row, the sums of each output.
+    fn sums(&self, kv_head: usize, softmax: &[Softmax]) -> Vec<Sums> {
+        let &Attention { keys, v_dim, .. } = self.problem;
+        let values = self.inputs.values();
+        let start = || (Row::empty(values), vec![Sums::default(); softmax.len() * v_dim]);
+        let add = |(mut value, mut sums): (Row, Vec<Sums>), key: usize| {
+            value.load(values, kv_head * keys + key);
+            for (softmax, sums) in softmax.iter().zip(sums.chunks_exact_mut(v_dim)) {
+                let weight = softmax.weights[key];
+                if key < softmax.visible {
+                    // Where the values are a prefix of the keys, `zip` ends with the prefix.
+                    sums.iter_mut().zip(&value.values).for_each(|(sums, v)| sums.add(weight, *v));
+                }
+            }
+            (value, sums)
+        };
+        let merge = |(value, mut sums): (Row, Vec<Sums>), (_, others): (Row, Vec<Sums>)| {
+            sums.iter_mut().zip(&others).for_each(|(sums, other)| sums.merge(other));
+            (value, sums)
+        };
+        let keys = (0..keys).into_par_iter().with_min_len(TASK_KEYS);
+        keys.fold(start, add).reduce(start, merge).1
+    }
+
+    /// See the module's page.
+    fn tolerance(&self, softmax: &Softmax, sums: &Sums) -> f64 {
+        let o = sums.value.abs();
+        let magnitude = sums.magnitude + o;
+        let spread = sums.square.sqrt() + o * softmax.norm;
+        let roundings = self.problem.qk_dim + SCORE_ROUNDINGS;
+        let scores = softmax.score_terms
+            * (rounding::accumulation(roundings) * magnitude)
+                .min(rounding::deviation(roundings as f64) * spread);
+        let exponential = (8.0 + 4.0 * softmax.score + 4.0 * softmax.max_score) * F32 * magnitude;
+        let weights = match self.weights {
+            Weights::F32 => 0.0,
+            Weights::Bf16 => BF16 * magnitude.min(LAMBDA * spread),
+        };
+        let partial = magnitude.min(o + LAMBDA * spread);
+        let summation = rounding::accumulation(2 * softmax.visible) * partial;
+        let flushing = FLUSHED * softmax.visible as f64 * (1.0 + sums.largest);
+        scores + exponential + weights + summation + 4.0 * F32 * o + flushing
+    }
+}

@@ -1,0 +1,186 @@
+//! The oracle of GEMM: dot products in f64 and what a correct kernel may differ by.
+//!
+//! # Tolerance
+//!
+//! With S = sum of |a b| over K, gamma and u as in `workload::rounding`:
+//!
+//! - **bf16, fp8, mxfp4**: gamma(K + 4) S. A product of two elements has at most 16 significant bits, so f32 holds it
+//!   exactly and only the additions round: at most K of them on the way of a term, in any order, in any number of
+//!   partial sums, with or without FMA. The 4 are the row scales of fp8, wherever they are applied. Fewer roundings
+//!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two.
+//! - **int8**: the sum is exact in i32; conversion to f32 and the two row scales round once each: 3 u |c|, to first
+//!   order. A kernel that sums in f32 does not fit.
+//! - Each operation may flush a subnormal operand or result to zero (AVX512-BF16 always does), which loses at most
+//!   2^-126 times the other factor: 2^-126 (64 K + sum |a| + sum |b|), where 64 is above the largest product of two
+//!   E2M1 codes, 36, that may still have to be multiplied by a flushed scale.
+//!
+//! # Which outputs
+//!
+//! All of a small problem. Of a large one: the first and last row and column, every crossing of rows and columns at
+//! the boundaries of usual tiles, and a random sample that is fresh in each call, so that no kernel is right only
+//! where somebody looks.
+
+use std::collections::BTreeSet;
+
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+
+use super::dot::{Row, dot};
+use super::rounding::{self, F32, FLUSHED};
+use super::verified::{Comparisons, check_length};
+use super::{Gemm, Verified};
+use crate::number::{Format, Matrix};
+use crate::{Error, Result};
+
+/// Product terms up to which every output is checked: some 20 ms of one core.
+const SMALL: u64 = 1 << 24;
+
+/// Random outputs of a large problem.
+const SAMPLE: usize = 1024;
+
+/// Sizes of register tiles, cache blocks and thread blocks in use, in rows or columns.
+const TILES: [usize; 14] = [4, 6, 8, 12, 14, 16, 24, 32, 48, 64, 96, 128, 256, 512];
+
+/// Roundings besides the K additions: row scales.
+const SCALE_ROUNDINGS: usize = 4;
+
+/// Compares C, row-major M x N, with `a` times `b` transposed. The random part of the sample is seeded by the
+/// operating system.
+///
+/// # Errors
+/// [`Error::Wrong`] with the first output outside its tolerance, or when C has another size; [`Error::Input`] when
+/// the matrices don't belong together.
+pub fn verify_gemm(a: &Matrix, b: &Matrix, c: &[f32]) -> Result<Verified> {
+    verify_gemm_seeded(a, b, c, rand::random())
+}
+
+/// [`verify_gemm`] with the sample that an earlier error named by its seed.
+///
+/// # Errors
+/// As [`verify_gemm`].
+pub fn verify_gemm_seeded(a: &Matrix, b: &Matrix, c: &[f32], seed: u64) -> Result<Verified> {
+    if a.format != b.format || a.columns != b.columns {
+        return Err(Error::input(
+            format!("A is {} with K = {}, B {} with {}", a.format, a.columns, b.format, b.columns),
+            "Give operands of one format and one K",
+        ));
+    }
+    let problem = Gemm::new(a.rows, b.rows, a.columns);
+    problem.check(a.format)?;
+    check_length("C", c.len(), problem.m * problem.n)?;
+    let oracle = Oracle { a, b, c };
+    let comparisons = if problem.flops() / 2 <= SMALL {
+        oracle.everything(problem)
+    } else {
+        oracle.sample(problem, seed)
+    };
+    comparisons.finish(&format!("GEMM {problem} in {}", a.format), seed, |index| {
+        format!("C[{}, {}]", index / problem.n, index % problem.n)
+    })
+}
+
+struct Oracle<'a> {
+    a: &'a Matrix,
+    b: &'a Matrix,
+    c: &'a [f32],
+}
+
+/// Whose rows are decoded once and kept, while those of the other operand are decoded one after the other.
+#[derive(Clone, Copy)]
+enum Keep {
+    A,
+    B,
+}
+
+impl Oracle<'_> {
+    fn everything(&self, Gemm { m, n, .. }: Gemm) -> Comparisons {
+        if m <= n {
+            self.grid(Keep::A, &every(m), &every(n))
+        } else {
+            self.grid(Keep::B, &every(n), &every(m))
+        }
+    }
+
+    fn sample(&self, Gemm { m, n, .. }: Gemm, seed: u64) -> Comparisons {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let points: Vec<_> =
+            (0..SAMPLE).map(|_| (rng.random_range(0..m), rng.random_range(0..n))).collect();
+        self.grid(Keep::A, &edges(m), &every(n))
+            .merge(self.grid(Keep::B, &edges(n), &every(m)))
+            .merge(self.grid(Keep::A, &boundaries(m), &boundaries(n)))
+            .merge(self.points(&points))
+    }
+
+    /// Checks every crossing of the rows `kept` of one operand with the rows `moving` of the other.
+    fn grid(&self, keep: Keep, kept: &[usize], moving: &[usize]) -> Comparisons {
+        let (kept_matrix, moving_matrix) = match keep {
+            Keep::A => (self.a, self.b),
+            Keep::B => (self.b, self.a),
+        };
+        let kept: Vec<_> = kept.iter().map(|&index| (index, Row::of(kept_matrix, index))).collect();
+        let checked = moving.par_iter().map_init(
+            || Row::empty(moving_matrix),
+            |row, &index| {
+                row.load(moving_matrix, index);
+                let mut comparisons = Comparisons::default();
+                for (kept_index, kept_row) in &kept {
+                    let output = match keep {
+                        Keep::A => (*kept_index, index),
+                        Keep::B => (index, *kept_index),
+                    };
+                    self.compare(output, kept_row, row, &mut comparisons);
+                }
+                comparisons
+            },
+        );
+        checked.reduce(Comparisons::default, Comparisons::merge)
+    }
+
+    fn points(&self, points: &[(usize, usize)]) -> Comparisons {
+        let checked = points.par_iter().map_init(
+            || (Row::empty(self.a), Row::empty(self.b)),
+            |(a, b), &output| {
+                a.load(self.a, output.0);
+                b.load(self.b, output.1);
+                let mut comparisons = Comparisons::default();
+                self.compare(output, a, b, &mut comparisons);
+                comparisons
+            },
+        );
+        checked.reduce(Comparisons::default, Comparisons::merge)
+    }
+
+    /// Compares one output, `(row, column)` of C, with the product of its two rows.
+    fn compare(&self, output: (usize, usize), x: &Row, y: &Row, comparisons: &mut Comparisons) {
+        let product = dot(&x.values, &y.values);
+        let terms = self.a.columns;
+        let rounding = match self.a.format {
+            Format::Int8 => ((1.0 + F32).powi(3) - 1.0) * product.sum.abs(),
+            Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 | Format::Mxfp4 => {
+                rounding::accumulation(terms + SCALE_ROUNDINGS) * product.magnitude
+            }
+        };
+        let flushing = FLUSHED * (64.0 * terms as f64 + x.magnitude + y.magnitude);
+        let index = output.0 * self.b.rows + output.1;
+        comparisons.compare(index, self.c[index], product.sum, rounding + flushing);
+    }
+}
+
+/// All of `count` indices.
+fn every(count: usize) -> Vec<usize> {
+    (0..count).collect()
+}
+
+/// The first and the last of `count` indices.
+fn edges(count: usize) -> Vec<usize> {
+    if count == 1 { vec![0] } else { vec![0, count - 1] }
+}
+
+/// Both sides of the first and of the last boundary of every usual tile size, and of the half where two threads meet.
+fn boundaries(count: usize) -> Vec<usize> {
+    let starts = TILES.iter().flat_map(|tile| [*tile, count / tile * tile]).chain([count / 2]);
+    let sides = starts.flat_map(|start| [start.saturating_sub(1), start]);
+    let indices: BTreeSet<_> = sides.chain([0, count - 1]).filter(|&i| i < count).collect();
+    indices.into_iter().collect()
+}
