@@ -2,7 +2,7 @@
 //!
 //! Criterion owns this command line and parses it too; but it tells nobody whether a benchmark passes the filter, and
 //! preparing one (gigabytes of weights) must not happen for those that do not. So the same arguments are read here,
-//! by the same rules as criterion 0.8's `configure_from_args`; a test holds the two against each other.
+//! by the rules of criterion 0.8's `configure_from_args`.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use regex::Regex;

@@ -110,7 +110,7 @@ pub fn show(id: &MetricId, unit: Unit, work: &Work, samples: &[f64]) {
     let mut calls = 0;
     bench(id, unit, work, samples.len(), |iterations| {
         // The first call is the warm-up.
-        let sample = samples[usize::max(calls, 1).wrapping_sub(1) % samples.len()];
+        let sample = samples[usize::saturating_sub(calls, 1) % samples.len()];
         calls += 1;
         sample * 1e9 * iterations as f64
     });
