@@ -20,6 +20,8 @@ pub mod mma;
 pub mod rules;
 pub mod scale;
 pub mod swizzle;
+pub mod tensor_map;
+pub mod tma;
 pub mod wgmma;
 
 pub use rules::{ISA, Rules};
