@@ -2,6 +2,9 @@
 //!
 //! cudarc panics when libcuda is missing, so everything here asks first.
 
+pub mod kernels;
+pub mod nvrtc;
+
 use cudarc::driver::{result, sys};
 
 use crate::{Error, Result};

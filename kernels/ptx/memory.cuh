@@ -1,0 +1,24 @@
+// Loads and stores with the cache hints of streaming access: one instruction a function.
+#pragma once
+
+// 16 bytes, read-only, not kept in L1: every byte is used once.
+__device__ __forceinline__ uint4 load_streaming(const uint4* address) {
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(address));
+    return v;
+}
+
+// 16 bytes, evict first: nothing reads them again soon.
+__device__ __forceinline__ void store_streaming(uint4* address, uint4 v) {
+    asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
+}
+
+// As the host wrote it last, whatever was read before.
+__device__ __forceinline__ unsigned int load_volatile(const unsigned int* address) {
+    unsigned int v;
+    asm volatile("ld.volatile.global.u32 %0, [%1];" : "=r"(v) : "l"(address) : "memory");
+    return v;
+}
