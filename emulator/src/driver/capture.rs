@@ -263,6 +263,33 @@ unsafe extern "C" fn cuStreamGetCaptureInfo(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamGetCaptureInfo_v2(
+    handle: Handle,
+    answer: *mut c_uint,
+    id: *mut u64,
+    graph: *mut Handle,
+    dependencies: *mut *const Handle,
+    dependency_count: *mut usize,
+) -> Code {
+    // SAFETY: null or valid.
+    let code = unsafe { cuStreamGetCaptureInfo(handle, answer, id) };
+    // A graph in the making and its nodes have no handles here.
+    // SAFETY: not null, then valid.
+    unsafe {
+        if !graph.is_null() {
+            graph.write(std::ptr::null_mut());
+        }
+        if !dependencies.is_null() {
+            dependencies.write(std::ptr::null());
+        }
+        if !dependency_count.is_null() {
+            dependency_count.write(0);
+        }
+    }
+    code
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) -> Code {
     guard("cuThreadExchangeStreamCaptureMode", || {
         driver()?;

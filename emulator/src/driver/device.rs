@@ -275,7 +275,8 @@ unsafe extern "C" fn cuDeviceGetByPCIBusId(device: *mut c_int, id: *const c_char
         };
         let domain = domain.unwrap_or(Ok(0)).map_err(|_| Code::CUDA_ERROR_INVALID_VALUE)?;
         let devices = &driver()?.devices;
-        let found = devices.iter().find(|device| (domain, slot) == (0, 0) && pci_bus(device) == bus);
+        let found =
+            devices.iter().find(|device| (domain, slot) == (0, 0) && pci_bus(device) == bus);
         let ordinal = found.ok_or(Code::CUDA_ERROR_INVALID_DEVICE)?.ordinal;
         // SAFETY: null or valid.
         unsafe { store(device, ordinal as c_int) }

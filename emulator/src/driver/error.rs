@@ -190,7 +190,10 @@ mod tests {
         for (index, (code, name, text)) in CODES.iter().enumerate() {
             assert_eq!(format!("{code:?}\0"), *name);
             assert!(text.len() > 1 && text.ends_with('\0'));
-            assert!(index == 0 || (CODES[index - 1].0 as u32) < *code as u32, "{name} out of order");
+            assert!(
+                index == 0 || (CODES[index - 1].0 as u32) < *code as u32,
+                "{name} out of order"
+            );
         }
     }
 

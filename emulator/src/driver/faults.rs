@@ -171,9 +171,25 @@ mod tests {
     #[test]
     fn a_typing_error_is_refused_by_name() {
         for bad in [
-            "", "oom", "oom@", "oom@0", "oom@-1", "oom@1.5", "oom@+1", "omm@1", "oom=3", "oom@1,",
-            "launch@1;ecc@2", "slow-copy", "slow-copy@3", "slow-copy=0.5", "throttle=1.5",
-            "throttle=0", "throttle=nan", "slow-copy=inf", "oom@3 launch@5",
+            "",
+            "oom",
+            "oom@",
+            "oom@0",
+            "oom@-1",
+            "oom@1.5",
+            "oom@+1",
+            "omm@1",
+            "oom=3",
+            "oom@1,",
+            "launch@1;ecc@2",
+            "slow-copy",
+            "slow-copy@3",
+            "slow-copy=0.5",
+            "throttle=1.5",
+            "throttle=0",
+            "throttle=nan",
+            "slow-copy=inf",
+            "oom@3 launch@5",
         ] {
             let error = Faults::default().add(bad).expect_err(bad).to_string();
             assert!(error.contains("Known:"), "{error}");

@@ -3,6 +3,7 @@
 use super::error::{Code, Result, ensure, guard, store};
 use super::handle::lock;
 use super::launch::LAST_COUNTERS;
+use super::not_offered::NOT_OFFERED;
 use super::state::{driver, init};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 
@@ -47,13 +48,21 @@ fn exported(name: &str) -> Option<*mut c_void> {
     (!symbol.is_null()).then_some(symbol)
 }
 
-/// The entry point that a plain name stands for: its newest version that a program of this CUDA version knows.
+/// The entry point that a name of `cuda.h` stands for in a program of a CUDA version: the newest of its versions that such
+/// a program knows and the emulator offers.
 fn entry_point(name: &str, version: c_int) -> Option<*mut c_void> {
-    // The only names whose newest version a 12.x program must not get have their own limits.
-    let versions: &[(&str, c_int)] =
-        &[("_v4", 12050), ("_v3", 11040), ("_v2", 0), ("", 0)];
-    let known = versions.iter().filter(|(_, since)| version >= *since);
-    known.filter_map(|(suffix, _)| exported(&format!("{name}{suffix}"))).next()
+    // From 12.0 on the header's macro renames this one.
+    let name = match name {
+        "cuGraphInstantiate" if version >= 12000 => "cuGraphInstantiateWithFlags",
+        name => name,
+    };
+    // Among what is offered only `cuCtxCreate` has a third and a fourth version.
+    let suffixes = [("_v4", 12050), ("_v3", 11040), ("_v2", 0), ("", 0)];
+    let known = suffixes.iter().filter(|(_, since)| version >= *since);
+    let names: Vec<_> = known.map(|(suffix, _)| format!("{name}{suffix}")).collect();
+    let offered =
+        names.iter().find(|name| !NOT_OFFERED.contains(&name.as_str()) && exported(name).is_some());
+    offered.or_else(|| names.last()).and_then(|name| exported(name))
 }
 
 fn look_up(name: *const c_char, pointer: *mut *mut c_void, version: c_int) -> Result<bool> {

@@ -54,7 +54,8 @@ pub fn parse_driver(text: &str) -> Option<u32> {
 /// The versions that [`parse_driver`] takes.
 #[must_use]
 pub fn known_drivers() -> String {
-    let all: Vec<_> = RELEASES.iter().map(|((major, minor), _)| format!("{major}.{minor}")).collect();
+    let all: Vec<_> =
+        RELEASES.iter().map(|((major, minor), _)| format!("{major}.{minor}")).collect();
     all.join(", ")
 }
 
@@ -96,12 +97,19 @@ pub fn compile(text: &str, model: &Model, driver: u32) -> std::result::Result<Mo
         let (major, minor) = version;
         return Err(refuse(
             Code::CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
-            format!("Unsupported .version {major}.{minor}; current version is {}.{}", newest_ptx(driver).0, newest_ptx(driver).1),
+            format!(
+                "Unsupported .version {major}.{minor}; current version is {}.{}",
+                newest_ptx(driver).0,
+                newest_ptx(driver).1
+            ),
         ));
     }
     let module = Module::parse(text).map_err(|error| Refusal {
         code: Code::CUDA_ERROR_INVALID_PTX,
-        log: format!("ptxas application ptx input, line {}; error   : {}", error.line, error.message),
+        log: format!(
+            "ptxas application ptx input, line {}; error   : {}",
+            error.line, error.message
+        ),
     })?;
     check_target(&module.target, model)
         .map_err(|reason| refuse(Code::CUDA_ERROR_INVALID_PTX, reason))?;
@@ -134,7 +142,9 @@ fn check_target(target: &str, model: &Model) -> std::result::Result<(), String> 
         false if device < wanted => Err(format!(
             "SM version specified by .target is higher than default SM version assumed ({name} on sm_{device})"
         )),
-        false => Err(format!("PTX with .target '{name}' cannot be compiled to architecture sm_{device}")),
+        false => {
+            Err(format!("PTX with .target '{name}' cannot be compiled to architecture sm_{device}"))
+        }
     }
 }
 

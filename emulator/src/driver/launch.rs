@@ -94,7 +94,8 @@ impl Launch {
         ensure(required.is_none_or(|required| required == request.block), invalid)?;
         let allowed = function.max_dynamic_shared.load(Ordering::SeqCst);
         ensure(request.dynamic_shared <= allowed, invalid)?;
-        let shared = u64::from(function.declared().static_shared) + u64::from(request.dynamic_shared);
+        let shared =
+            u64::from(function.declared().static_shared) + u64::from(request.dynamic_shared);
         let most = context.device.model.limits().shared_per_block_optin;
         ensure(shared <= u64::from(most), invalid)?;
         let config = LaunchConfig {

@@ -181,7 +181,12 @@ impl Model {
             (9 | 10, _) => (2048, 32, kib(228)),
             _ => (1536, 24, kib(100)),
         };
-        Limits { threads, blocks, shared, shared_per_block_optin: shared - RESERVED_SHARED_PER_BLOCK }
+        Limits {
+            threads,
+            blocks,
+            shared,
+            shared_per_block_optin: shared - RESERVED_SHARED_PER_BLOCK,
+        }
     }
 
     /// The most blocks of a cluster without the non-portable attribute; 1 where clusters do not exist.
@@ -223,7 +228,8 @@ mod tests {
                 * f64::from(model.clock_khz)
                 / 1e9;
             assert!((derived / tflops - 1.0).abs() < 2e-3, "{key}: {derived} against {tflops}");
-            let bandwidth = f64::from(model.memory_clock_khz()) * 2e3 * f64::from(model.bus_bits) / 8e9;
+            let bandwidth =
+                f64::from(model.memory_clock_khz()) * 2e3 * f64::from(model.bus_bits) / 8e9;
             assert!((bandwidth / f64::from(model.memory_gbps) - 1.0).abs() < 1e-5, "{key}");
         }
     }

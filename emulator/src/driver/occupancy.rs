@@ -59,9 +59,7 @@ unsafe extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
     _flags: c_uint,
 ) -> Code {
     // SAFETY: null or valid.
-    unsafe {
-        cuOccupancyMaxActiveBlocksPerMultiprocessor(count, function, threads, dynamic_shared)
-    }
+    unsafe { cuOccupancyMaxActiveBlocksPerMultiprocessor(count, function, threads, dynamic_shared) }
 }
 
 #[unsafe(no_mangle)]
@@ -105,8 +103,7 @@ unsafe extern "C" fn cuOccupancyMaxPotentialBlockSize(
         let sizes = (WARP..=most).step_by(WARP as usize);
         let active = sizes.map(|threads| {
             // SAFETY: the caller gives a function for any block size.
-            let shared =
-                shared_of_block.map_or(dynamic_shared, |f| unsafe { f(threads as c_int) });
+            let shared = shared_of_block.map_or(dynamic_shared, |f| unsafe { f(threads as c_int) });
             let count = blocks(model, &function, threads, shared as u64);
             (count * threads, threads, count)
         });

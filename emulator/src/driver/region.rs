@@ -139,7 +139,11 @@ fn reserve(bytes: usize) -> Result<*mut u8> {
             0,
         )
     };
-    if pointer == libc::MAP_FAILED { Err(Code::CUDA_ERROR_OUT_OF_MEMORY) } else { Ok(pointer.cast()) }
+    if pointer == libc::MAP_FAILED {
+        Err(Code::CUDA_ERROR_OUT_OF_MEMORY)
+    } else {
+        Ok(pointer.cast())
+    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,10 @@ impl Settings {
         let driver = get("HOSTDYNO_EMULATED_DRIVER");
         let driver_version = driver.map_or(Ok(jit::newest_driver()), |text| {
             jit::parse_driver(&text).ok_or_else(|| {
-                format!("HOSTDYNO_EMULATED_DRIVER: '{text}' is no CUDA version known here; known: {}", jit::known_drivers())
+                format!(
+                    "HOSTDYNO_EMULATED_DRIVER: '{text}' is no CUDA version known here; known: {}",
+                    jit::known_drivers()
+                )
             })
         });
 

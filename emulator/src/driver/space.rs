@@ -118,8 +118,7 @@ impl AddressSpace {
     pub fn find(&self, address: u64) -> Option<Allocation> {
         let allocations = lock(&self.allocations);
         let (_, allocation) = allocations.range(..=address).next_back()?;
-        (address <= allocation.region.address + allocation.region.bytes)
-            .then(|| allocation.clone())
+        (address <= allocation.region.address + allocation.region.bytes).then(|| allocation.clone())
     }
 
     /// The allocation that holds a whole range.

@@ -1,7 +1,7 @@
 //! What a launch did, counted: lets tests assert a kernel's quality (coalescing, bank conflicts, reuse) with no GPU.
 
 /// Counts of one launch, summed over all blocks. They say what was asked of the machine, never how long it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Warp instructions executed (one for the whole warp, whatever its active lanes).
     pub instructions: u64,
