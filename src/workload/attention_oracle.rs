@@ -14,7 +14,7 @@
 //!   alike for all keys: (8 + 4 max|s| + 4 |max s|) u A. An exponential of 8 units in the last place fits, one made
 //!   for half precision does not.
 //! - **Weights.** A kernel that rounds them to bf16 for the second product says so ([`Weights`]): the smaller of
-//!   2^-9 A and lambda 2^-9 Q.
+//!   2^-8 A and lambda 2^-8 Q.
 //! - **Sums over keys.** Weights and weighted values are summed in f32 with at most one rescaling an addition:
 //!   gamma(2 n) times the largest partial sum, which is at most A, and for values drawn independently (contract 2 of
 //!   the measurement) at most |o| + lambda Q: a sharper limit, without which a key too much or too little would

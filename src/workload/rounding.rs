@@ -18,7 +18,7 @@
 pub(super) const F32: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Unit roundoff of bfloat16: 8 significant bits.
-pub(super) const BF16: f64 = 1.0 / 512.0;
+pub(super) const BF16: f64 = 1.0 / 256.0;
 
 /// Smallest normal f32: what an operation that flushes subnormals may lose. AVX512-BF16's dot product always does.
 pub(super) const FLUSHED: f64 = f32::MIN_POSITIVE as f64;
