@@ -20,4 +20,8 @@ pub mod cuda;
 pub mod memory;
 pub mod storage;
 
+pub mod report;
+
+pub mod cli;
+
 pub use error::{Error, Result};

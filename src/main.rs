@@ -1,2 +1,5 @@
 //! The command line: `main` only dispatches.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    hostdyno::cli::run()
+}

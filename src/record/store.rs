@@ -156,20 +156,42 @@ impl Store {
     }
 
     fn newest_with_label(&self, runs: &[PathBuf], label: &str) -> Result<Run> {
-        runs.iter()
-            .rev()
-            .filter_map(|path| Run::read(path).ok())
-            .find(|run| run.label() == Some(label))
-            .ok_or_else(|| {
-                Error::input(
-                    format!(
-                        "no run in {} has the name, prefix or label {label:?}",
-                        self.runs.display()
-                    ),
-                    "`hostdyno runs` lists names and labels",
-                )
-            })
+        let mut names = Vec::new();
+        for path in runs.iter().rev() {
+            let Ok(run) = Run::read(path) else { continue };
+            if run.label() == Some(label) {
+                return Ok(run);
+            }
+            names.extend(run.label().map(str::to_owned));
+            names.push(run.name);
+        }
+        let list = "`hostdyno runs` lists names and labels";
+        Err(Error::input(
+            format!("no run in {} has the name, prefix or label {label:?}", self.runs.display()),
+            match nearest(label, names) {
+                Some(near) => format!("Did you mean {near}? {list}"),
+                None => list.to_owned(),
+            },
+        ))
     }
+}
+
+/// Names as similar as this to what was typed are worth suggesting (Jaro-Winkler, 1 is equal).
+const SIMILAR: f64 = 0.8;
+/// More suggestions than this are a list, and `hostdyno runs` is a better one.
+const SUGGESTIONS: usize = 3;
+
+/// The names most similar to `typed`, best first, as `a or b`.
+fn nearest(typed: &str, names: Vec<String>) -> Option<String> {
+    let mut near: Vec<(f64, String)> = names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(typed, &name), name))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.dedup_by(|a, b| a.1 == b.1);
+    let near: Vec<String> = near.into_iter().take(SUGGESTIONS).map(|(_, name)| name).collect();
+    (!near.is_empty()).then(|| near.join(" or "))
 }
 
 /// Why a file gave no record.
@@ -300,7 +322,8 @@ mod tests {
         let dir = results();
         let error = |name| read(dir.path(), name).expect_err("refused").to_string();
         assert!(error(Some("2026-01")).contains("2026-01-02T00-00-00Z"), "lists the candidates");
-        assert!(error(Some("nps9")).contains("hostdyno runs"));
+        assert!(error(Some("nps9")).contains("Did you mean nps1?"), "{}", error(Some("nps9")));
+        assert!(error(Some("zz")).contains("hostdyno runs"));
         let empty = tempfile::tempdir().expect("temporary directory");
         assert!(read(empty.path(), None).expect_err("none").to_string().contains("cargo bench"));
         std::fs::create_dir(empty.path().join("runs")).expect("made");

@@ -1,0 +1,74 @@
+//! The command line: one file a verb, and here what they share: options, exit codes, warnings.
+//!
+//! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error, 2 bad usage or input.
+
+mod output;
+mod report;
+mod runs;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::record::store::Store;
+use crate::{Error, Result};
+use output::Output;
+
+/// What this host can do, part by part, and what to look at.
+#[derive(Debug, Parser)]
+#[command(name = "hostdyno", version, about, propagate_version = true)]
+#[command(after_help = "Measure a host with `cargo bench`; every run is kept in results/runs/.")]
+struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+struct Common {
+    /// Print one JSON object instead of text (its shape: results/README.md)
+    #[arg(long, global = true)]
+    json: bool,
+    /// Directory that holds runs/
+    #[arg(long, global = true, value_name = "DIR", env = "HOSTDYNO_RESULTS", default_value = "results")]
+    results: PathBuf,
+    /// No colour, on a terminal too (also: NO_COLOR=1)
+    #[arg(long, global = true)]
+    no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Report on a run: host, a number for each part, tables, what was skipped, what to look at
+    Report(report::Arguments),
+    /// List the runs
+    Runs,
+}
+
+/// Runs the verb that the command line names.
+pub fn run() -> ExitCode {
+    let CommandLine { common, verb } = CommandLine::parse();
+    let output = Output::new(&common);
+    let store = Store::new(&common.results);
+    let outcome = match verb {
+        Verb::Report(arguments) => report::run(&arguments, &store, &output),
+        Verb::Runs => runs::run(&store, &output),
+    };
+    exit_code(outcome)
+}
+
+fn exit_code(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain("error", &error.to_string());
+            match error {
+                Error::Input { .. } | Error::Os { .. } => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}

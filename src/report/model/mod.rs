@@ -1,0 +1,46 @@
+//! What a report says, before anyone draws it. Pure: from a run to values.
+
+mod host;
+mod part;
+mod run;
+mod skipped;
+
+use serde::Serialize;
+
+use super::findings::{Finding, findings};
+use crate::record::Part;
+use crate::record::store::Run;
+
+pub use host::{HostLine, host_block};
+pub use part::{Headline, PartReport, Row, cause, share_of_ceiling};
+pub use run::{BenchHead, RunHead, States};
+pub use skipped::Skipped;
+
+/// All that a report says about a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Which run.
+    pub run: RunHead,
+    /// Which host, in the order in which it is read; empty when its record is missing.
+    pub host: Vec<HostLine>,
+    /// One entry a part, all parts, in the order of [`Part::ALL`].
+    pub parts: Vec<PartReport>,
+    /// What could not run, by cause.
+    pub skipped: Vec<Skipped>,
+    /// What is worth looking at, most important first.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The report on `run`.
+    pub fn new(run: &Run) -> Self {
+        let metrics = || run.benches.iter().flat_map(|bench| &bench.metrics);
+        Self {
+            run: RunHead::new(run),
+            host: run.host.as_ref().map(host_block).unwrap_or_default(),
+            parts: Part::ALL.into_iter().map(|part| PartReport::new(part, metrics())).collect(),
+            skipped: Skipped::group(metrics()),
+            findings: findings(run),
+        }
+    }
+}

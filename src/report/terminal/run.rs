@@ -1,0 +1,81 @@
+//! Runs: the head of a report, and the list of all.
+
+use comfy_table::Cell;
+use comfy_table::CellAlignment::Left;
+
+use super::screen::{Screen, Tone, cell, printable};
+use super::table::{first_that_fits, table};
+use crate::report::model::{RunHead, States};
+
+/// Which run a report is about, and what it lacks.
+pub fn head(screen: Screen, run: &RunHead) -> String {
+    let label = run.label.as_ref().map(|label| format!(", label {label}")).unwrap_or_default();
+    let title = format!("run {}{label}", run.name);
+    let mut text = screen.heading(&printable(&title));
+    let benches: Vec<_> = run.benches.iter().map(|bench| bench.bench.as_str()).collect();
+    let about = [
+        format!("profile {}", none_or(&run.profiles, " and ")),
+        format!("started {}", run.started.as_deref().unwrap_or("at an unknown time")),
+        format!("benches {}", none_or(&benches, ", ")),
+        format!("metrics {}", states(run.states)),
+    ];
+    text += &screen.paragraph("  ", &about.join(" | "));
+    if !run.complete {
+        let label = screen.paint(Tone::Bad, "incomplete");
+        text += &screen.paragraph(&format!("  {label}: "), &why_incomplete(run));
+    }
+    text
+}
+
+/// All runs, oldest first.
+pub fn list(screen: Screen, runs: &[RunHead]) -> String {
+    let line = |run: &RunHead, benches: bool| {
+        let mut line = vec![
+            cell(Tone::Strong, printable(&run.name)),
+            Cell::new(printable(run.label.as_deref().unwrap_or("-"))),
+            Cell::new(printable(run.started.as_deref().unwrap_or("-"))),
+            Cell::new(printable(&none_or(&run.profiles, ", "))),
+        ];
+        if benches {
+            let names: Vec<_> = run.benches.iter().map(|bench| bench.bench.as_str()).collect();
+            line.push(Cell::new(printable(&none_or(&names, ", "))));
+        } else {
+            line.push(Cell::new(run.benches.len()));
+        }
+        line.push(Cell::new(states(run.states)));
+        line.push(if run.complete { Cell::new("") } else { cell(Tone::Bad, "incomplete") });
+        line
+    };
+    let columns = ["name", "label", "started", "profile", "benches", "metrics", ""].map(|c| (c, Left));
+    let draw = |benches| {
+        table(screen, &columns, runs.iter().map(|run| line(run, benches)).collect())
+    };
+    first_that_fits(screen, &[true, false], draw).map_or_else(String::new, |(text, _)| text)
+}
+
+/// `31 ok, 2 noisy`.
+fn states(states: States) -> String {
+    let present: Vec<_> =
+        states.present().map(|(state, count)| format!("{count} {}", state.name())).collect();
+    none_or(&present, ", ")
+}
+
+fn none_or(names: &[impl AsRef<str>], separator: &str) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(separator)
+}
+
+fn why_incomplete(run: &RunHead) -> String {
+    let mut reasons = Vec::new();
+    let cut: Vec<_> = run.benches.iter().filter(|b| !b.complete).map(|b| b.bench.as_str()).collect();
+    if !cut.is_empty() {
+        reasons.push(format!("{} did not reach the end", cut.join(" and ")));
+    }
+    if run.benches.is_empty() {
+        reasons.push("no bench has saved anything".to_owned());
+    }
+    reasons.extend(run.problems.iter().cloned());
+    reasons.join("; ")
+}

@@ -1,0 +1,341 @@
+//! The binary as its users meet it: results directories whole, damaged, hostile, absent.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// A results directory and the commands run on it.
+struct Results(tempfile::TempDir);
+
+impl Results {
+    fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Two runs: `nps1`, older and complete, and `nps4`, whose storage bench was killed.
+    fn two_runs() -> Self {
+        let results = Self::empty();
+        let gemm = vec![
+            metric("gemm/cpu/bf16/m1n8k8", "compute", "TFLOP/s", 0.1462, Some(0.2)),
+            skipped("gemm/gpu0/bf16/m1n8k8", "compute", "no NVIDIA GPU"),
+        ];
+        let dram = vec![metric("dram/read/all-cores", "dram", "GB/s", 31.23, Some(38.4))];
+        let storage = vec![metric("storage/load/direct", "storage", "GB/s", 2.1, None)];
+        let older = "2026-11-23T10-00-00Z-nps1";
+        results.write(older, "gemm.json", &bench("gemm", "nps1", true, gemm.clone()));
+        results.write(older, "dram.json", &bench("dram", "nps1", true, dram));
+        let newer = "2026-11-24T10-00-00Z-nps4";
+        results.write(newer, "gemm.json", &bench("gemm", "nps4", true, gemm));
+        results.write(newer, "storage.json", &bench("storage", "nps4", false, storage));
+        results
+    }
+
+    fn write(&self, run: &str, file: &str, content: &Value) {
+        self.write_text(run, file, content.to_string());
+    }
+
+    fn write_text(&self, run: &str, file: &str, content: impl AsRef<[u8]>) {
+        let directory = self.0.path().join("runs").join(run);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(file), content).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(command(self.0.path()).args(arguments))
+    }
+}
+
+fn command(results: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("hostdyno"));
+    for variable in ["COLUMNS", "NO_COLOR", "TERM"] {
+        command.env_remove(variable);
+    }
+    command.env("HOSTDYNO_RESULTS", results);
+    command
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ran = Self { code: status.code().unwrap(), out: text(stdout), err: text(stderr) };
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        ran
+    }
+
+    /// Refused with exit code 2, nothing on standard output, and all of `facts` in the message.
+    fn refused(self, facts: &[&str]) {
+        assert_eq!(self.code, 2, "{}{}", self.out, self.err);
+        assert_eq!(self.out, "");
+        for fact in facts {
+            assert!(self.err.contains(fact), "no {fact:?} in {}", self.err);
+        }
+    }
+
+    /// Exit code 0 and all of `facts` on standard output.
+    fn shows(&self, facts: &[&str]) {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        for fact in facts {
+            assert!(self.out.contains(fact), "no {fact:?} in\n{}", self.out);
+        }
+    }
+
+    fn json(&self, kind: &str) -> Value {
+        assert_eq!(self.code, 0, "{}", self.err);
+        let object: Value = serde_json::from_str(&self.out).unwrap();
+        assert_eq!(object["schema"], 1);
+        assert_eq!(object["kind"], kind);
+        object[kind].clone()
+    }
+}
+
+fn bench(name: &str, label: &str, complete: bool, metrics: Vec<Value>) -> Value {
+    json!({
+        "schema": 1, "tool": {"name": "hostdyno", "version": "0.1.0"}, "bench": name, "run": "r",
+        "label": label, "profile": "standard", "boot_id": "b", "pid": 7,
+        "started": "2026-11-24T10:00:00Z", "updated": "2026-11-24T10:01:00Z",
+        "complete": complete, "metrics": metrics,
+    })
+}
+
+fn metric(id: &str, part: &str, unit: &str, median: f64, ceiling: Option<f64>) -> Value {
+    let (low, high) = (median * 0.99, median * 1.01);
+    json!({
+        "id": id, "part": part, "unit": unit, "direction": "higher",
+        "work": {"flops": 128, "bytes_read": 80, "bytes_written": 8, "wire_bytes": null, "accesses": 0},
+        "kernel_path": "cpu/avx2", "cache": "cold", "state": "ok", "reason": null,
+        "ceiling": ceiling.map(|value| json!({
+            "value": value, "origin": "measured", "source": "compute/peak/f32-fma"
+        })),
+        "samples": [1e-3, 1.01e-3], "batch": 1, "warm_up_iterations": 3, "stop": "noise-target",
+        "summary": {
+            "samples": 20, "median": median, "q1": low, "q3": high, "min": low, "max": high,
+            "median_ci95": {"low": low, "high": high},
+        },
+        "error_over_tolerance": 0.25, "placement": {"cpus": [0, 1], "pages_by_node": {}, "unproved": null},
+        "conditions": {}, "details": {},
+    })
+}
+
+fn skipped(id: &str, part: &str, cause: &str) -> Value {
+    let mut record = metric(id, part, "GB/s", 1.0, None);
+    let fields = record.as_object_mut().unwrap();
+    for (field, value) in [
+        ("state", json!("skipped")),
+        ("reason", json!(cause)),
+        ("summary", json!(null)),
+        ("samples", json!([])),
+        ("kernel_path", json!("")),
+        ("cache", json!("n/a")),
+    ] {
+        fields.insert(field.into(), value);
+    }
+    record
+}
+
+#[test]
+fn report_shows_the_newest_run() {
+    let ran = Results::two_runs().run(&["report"]);
+    ran.shows(&[
+        "2026-11-24T10-00-00Z-nps4, label nps4",
+        "146 GFLOP/s",
+        "73 %",
+        "145 - 148",
+        "measured ceiling: 200 GFLOP/s, compute/peak/f32-fma",
+        "no NVIDIA GPU",
+        "incomplete: storage did not reach the end",
+        "Run `cargo bench --bench storage` again",
+    ]);
+}
+
+#[test]
+fn a_run_is_found_by_label_name_prefix_and_path() {
+    let results = Results::two_runs();
+    let path = results.0.path().join("runs/2026-11-23T10-00-00Z-nps1");
+    for name in ["nps1", "2026-11-23T10-00-00Z-nps1", "2026-11-23", path.to_str().unwrap()] {
+        results.run(&["report", name]).shows(&["2026-11-23T10-00-00Z-nps1", "31.2 GB/s", "81 %"]);
+    }
+}
+
+#[test]
+fn report_as_json_has_the_documented_shape() {
+    let report = Results::two_runs().run(&["report", "nps1", "--json"]).json("report");
+    assert_eq!(report["run"]["label"], "nps1");
+    assert_eq!(report["run"]["complete"], true);
+    assert_eq!(report["run"]["states"]["ok"], 2);
+    assert_eq!(report["run"]["states"]["skipped"], 1);
+    let parts: Vec<_> = report["parts"].as_array().unwrap().iter().map(|p| &p["part"]).collect();
+    assert_eq!(parts, ["compute", "vram", "pcie", "dram", "storage", "network"]);
+    let dram = &report["parts"][3];
+    assert_eq!(dram["headline"]["figure"]["id"], "dram/read/all-cores");
+    assert_eq!(dram["rows"][0]["summary"]["median"], 31.23);
+    assert_eq!(dram["rows"][0]["unit"], "GB/s");
+    assert!((dram["rows"][0]["share"].as_f64().unwrap() - 31.23 / 38.4).abs() < 1e-12);
+    assert_eq!(report["parts"][1]["headline"]["none"], "not measured in this run");
+    assert_eq!(report["skipped"][0]["cause"], "no NVIDIA GPU");
+    assert_eq!(report["skipped"][0]["metrics"], json!(["gemm/gpu0/bf16/m1n8k8"]));
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|f| f["rule"] == "missing-part" && f["next"].is_string()));
+}
+
+#[test]
+fn runs_lists_every_run_with_label_and_states() {
+    let results = Results::two_runs();
+    let ran = results.run(&["runs"]);
+    ran.shows(&["nps1", "nps4", "incomplete", "2 ok, 1 skipped", "gemm"]);
+    assert!(ran.out.find("nps1").unwrap() < ran.out.find("nps4").unwrap(), "oldest first");
+    let runs = results.run(&["runs", "--json"]).json("runs");
+    assert_eq!(runs["runs"][1]["label"], "nps4");
+    let storage = json!({"bench": "storage", "complete": false, "metrics": 1});
+    assert_eq!(runs["runs"][1]["benches"][1], storage);
+}
+
+#[test]
+fn an_unknown_run_is_refused_with_the_nearest_names() {
+    let results = Results::two_runs();
+    results.run(&["report", "nps3"]).refused(&["nps3", "nps4", "hostdyno runs"]);
+    results.run(&["report", "2026-11-22T10-00-00Z-nps1"]).refused(&["2026-11-23T10-00-00Z-nps1"]);
+    results.run(&["report", "zzz"]).refused(&["zzz", "hostdyno runs"]);
+    results.run(&["report", "./no/such/run"]).refused(&["no/such/run"]);
+    results.run(&["report", ""]).refused(&[]);
+}
+
+#[test]
+fn an_ambiguous_prefix_is_refused_with_the_candidates() {
+    let refused = Results::two_runs().run(&["report", "2026-11"]);
+    refused.refused(&["2026-11-23T10-00-00Z-nps1", "2026-11-24T10-00-00Z-nps4"]);
+}
+
+#[test]
+fn no_results_no_runs_and_no_directory_say_what_to_do() {
+    let results = Results::empty();
+    for verb in ["report", "runs"] {
+        results.run(&[verb]).refused(&["cargo bench", "HOSTDYNO_RESULTS"]);
+    }
+    std::fs::create_dir(results.0.path().join("runs")).unwrap();
+    for verb in ["report", "runs"] {
+        results.run(&[verb]).refused(&["no runs", "cargo bench"]);
+    }
+    let file = Results::empty();
+    std::fs::write(file.0.path().join("runs"), "a file in the way").unwrap();
+    for verb in ["report", "runs"] {
+        file.run(&[verb]).refused(&["runs"]);
+    }
+}
+
+#[test]
+fn damaged_files_are_named_and_the_rest_is_shown() {
+    let results = Results::two_runs();
+    let run = "2026-11-24T10-00-00Z-nps4";
+    results.write_text(run, "dram.json", r#"{"schema": 1, "bench": "dram", "metr"#);
+    results.write_text(run, "host.json", [0xff, 0x00, 0x80]);
+    results.write_text(run, "vram.json", "[".repeat(200_000));
+    results.write(run, "pcie.json", &json!({"schema": 1, "metrics": "none"}));
+    let ran = results.run(&["report"]);
+    ran.shows(&["146 GFLOP/s", "incomplete"]);
+    for file in ["dram.json", "host.json", "vram.json", "pcie.json"] {
+        assert!(ran.err.contains(file), "{file} in {}", ran.err);
+    }
+    let report = results.run(&["report", "--json"]).json("report");
+    assert_eq!(report["run"]["problems"].as_array().unwrap().len(), 4);
+    results.run(&["runs"]).shows(&["nps1", "nps4"]);
+}
+
+#[test]
+fn a_run_without_anything_readable_is_refused_but_the_list_goes_on() {
+    let results = Results::two_runs();
+    results.write_text("2026-11-25T10-00-00Z", "gemm.json", "{");
+    results.run(&["report"]).refused(&["gemm.json"]);
+    let list = results.run(&["runs"]);
+    list.shows(&["nps1", "nps4"]);
+    assert!(list.err.contains("2026-11-25"), "{}", list.err);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let results = Results::two_runs();
+    let mut newer = bench("dram", "nps4", true, vec![]);
+    newer["schema"] = json!(99);
+    newer["metrics"] = json!({"of": "another shape"});
+    results.write("2026-11-24T10-00-00Z-nps4", "dram.json", &newer);
+    results.run(&["report"]).refused(&["schema 99", "Update hostdyno"]);
+}
+
+#[test]
+fn unknown_fields_and_absurd_figures_are_no_trouble() {
+    let results = Results::empty();
+    let mut record = metric("dram/read", "dram", "GB/s", 31.0, Some(0.0));
+    record["added_later"] = json!({"x": [1]});
+    let mut absurd = metric("dram/copy", "dram", "GB/s", 1e300, Some(-1.0));
+    absurd["summary"]["median_ci95"] = json!({"low": 1e308, "high": -1e308});
+    let negative = metric("dram/write", "dram", "ns", -0.0, Some(1e-300));
+    let mut hostile = metric("dram/\u{1b}[2J\u{7}", "dram", "s", 5e-324, None);
+    hostile["kernel_path"] = json!("\u{9b}31m\u{202e}");
+    let metrics = vec![record, absurd, negative, hostile];
+    results.write("r", "dram.json", &bench("dram", "\u{1b}c", true, metrics));
+    for columns in ["1", "80", "1000000", "-5", "x"] {
+        let ran = Ran::of(command(results.0.path()).arg("report").env("COLUMNS", columns));
+        ran.shows(&["31"]);
+        let control = ran.out.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "{}", ran.out);
+    }
+    results.run(&["report", "--json"]).json("report");
+    results.run(&["runs"]).shows(&["r"]);
+}
+
+#[test]
+fn an_empty_bench_is_a_run_without_figures() {
+    let results = Results::empty();
+    results.write("r", "gemm.json", &bench("gemm", "x", true, vec![]));
+    results.run(&["report"]).shows(&["compute", "not measured in this run"]);
+}
+
+#[test]
+fn output_is_as_wide_as_columns_says() {
+    let results = Results::two_runs();
+    for columns in [80, 100, 120] {
+        let mut command = command(results.0.path());
+        let ran = Ran::of(command.arg("report").env("COLUMNS", columns.to_string()));
+        let longest = ran.out.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(longest <= columns, "{longest} columns of {columns}:\n{}", ran.out);
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_escape_codes() {
+    assert!(!Results::two_runs().run(&["report"]).out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let results = Results::empty();
+    let many = |i| metric(&format!("dram/read/{i}"), "dram", "GB/s", 31.0, None);
+    results.write("r", "dram.json", &bench("dram", "x", true, (0..4000).map(many).collect()));
+    let mut child = command(results.0.path())
+        .arg("report")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn bad_usage_is_exit_code_2_and_help_is_0() {
+    let results = Results::empty();
+    results.run(&["reprot"]).refused(&["report"]);
+    results.run(&[]).refused(&["Usage"]);
+    results.run(&["report", "--findings", "many"]).refused(&["--findings"]);
+    results.run(&["--help"]).shows(&["report", "runs", "--json", "cargo bench"]);
+    results.run(&["--version"]).shows(&["hostdyno 0.1.0"]);
+}
