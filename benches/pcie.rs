@@ -1,16 +1,18 @@
-//! Host to device and back. Without kernels for the device every metric is recorded as skipped, with the cause.
+//! Host to device and back.
 
 use std::process::ExitCode;
 
-use hostdyno::cuda;
+use hostdyno::cuda::Gpu;
 use hostdyno::measure::{Plan, bench};
-use hostdyno::record::{MetricId, Part, Unit};
+use hostdyno::record::{Part, Unit};
+use hostdyno::transfer::{Direction, Transfer};
 
 fn main() -> ExitCode {
     bench("pcie", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
-        for direction in ["h2d", "d2h"] {
-            let id = MetricId::new(["pcie", direction, "pinned", "gpu0", "node-local", "256MiB"]);
-            plan.skip(id, Part::Pcie, Unit::GigaBytes, cuda::why_skipped());
+        for direction in Direction::ALL {
+            plan.add(direction.metric(0), Part::Pcie, Unit::GigaBytes, move || {
+                Transfer::new(Gpu::open(0)?, 0, direction)
+            });
         }
         Ok(())
     })

@@ -1,16 +1,18 @@
-//! Device memory. Without kernels for the device every metric is recorded as skipped, with the cause.
+//! Device memory: read, write, copy.
 
 use std::process::ExitCode;
 
-use hostdyno::cuda;
+use hostdyno::cuda::Gpu;
+use hostdyno::cuda::vram::{Operation, Vram};
 use hostdyno::measure::{Plan, bench};
-use hostdyno::record::{MetricId, Part, Unit};
+use hostdyno::record::{Part, Unit};
 
 fn main() -> ExitCode {
     bench("vram", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
-        for operation in ["read", "write", "copy"] {
-            let id = MetricId::new(["vram", operation, "gpu0"]);
-            plan.skip(id, Part::Vram, Unit::GigaBytes, cuda::why_skipped());
+        for operation in Operation::ALL {
+            plan.add(operation.metric(0), Part::Vram, Unit::GigaBytes, move || {
+                Vram::new(Gpu::open(0)?, 0, operation)
+            });
         }
         Ok(())
     })

@@ -19,6 +19,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod memory;
 pub mod storage;
+pub mod transfer;
 
 pub mod report;
 

@@ -16,5 +16,5 @@ pub use cache::Caches;
 pub use disjoint::Disjoint;
 pub use pages::{Census, Pages};
 pub use record::{HostRecord, boot_id};
-pub use root::Root;
+pub use root::{Reading, Root};
 pub use threads::{Worker, Workers};

@@ -24,7 +24,7 @@ pub trait Subject {
     /// What one iteration does.
     fn work(&self) -> Work;
 
-    /// The most that the metric could be on this host, if that is known.
+    /// The most that the metric could be on this host, if that is known. Asked right after the last run.
     fn ceiling(&self) -> Option<Ceiling>;
 
     /// Which code really runs.
@@ -54,5 +54,10 @@ pub trait Subject {
     /// Further figures for the record, asked after the last run.
     fn details(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
         Default::default()
+    }
+
+    /// Why the figure must not be used, however well it was taken: the device is emulated.
+    fn disqualified(&self) -> Option<String> {
+        None
     }
 }

@@ -1,0 +1,168 @@
+//! One GPU: its context, stream and properties; kernels compiled for it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUdevice_attribute as Attribute;
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
+
+use super::kernels::Kernel;
+use super::nvrtc;
+use crate::{Error, Result};
+
+/// What the emulated driver of the tests puts into its device's name.
+const EMULATED: &str = "(emulated)";
+
+/// An open device with one stream, on which everything is queued.
+pub struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    name: String,
+    architecture: String,
+    pci_address: String,
+}
+
+impl Gpu {
+    /// Opens device `ordinal`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the cause: no driver, no such device, or a device that is busy, lost or forbidden.
+    pub fn open(ordinal: usize) -> Result<Rc<Self>> {
+        // cudarc panics when the library is missing.
+        // SAFETY: only asks the loader for the library; nothing is called in it.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::Unavailable(
+                "no NVIDIA driver: libcuda.so.1 was not found by the loader".into(),
+            ));
+        }
+        let devices = CudaContext::device_count().map_err(|e| driver("count its devices", e))?;
+        if ordinal >= usize::try_from(devices).unwrap_or(0) {
+            return Err(Error::Unavailable(format!("the NVIDIA driver sees {devices} devices")));
+        }
+        let context = CudaContext::new(ordinal).map_err(|e| driver("open the device", e))?;
+        // Everything is on one stream: tracking would add event waits around each launch.
+        // SAFETY: no slice is ever used on another stream.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(|e| driver("make a stream", e))?;
+        let name = context.name().map_err(|e| driver("name the device", e))?;
+        let (major, minor) =
+            context.compute_capability().map_err(|e| driver("read the compute capability", e))?;
+        let architecture = architecture(major, minor);
+        let pci_address = pci_address(&context).map_err(|e| driver("read the PCI address", e))?;
+        Ok(Rc::new(Self { context, stream, name, architecture, pci_address }))
+    }
+
+    /// The driver's name of the device.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kernels are compiled for: `sm_89`, `sm_120a`.
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
+    /// `domain:bus:device.function`, as in `/sys/bus/pci/devices`.
+    pub fn pci_address(&self) -> &str {
+        &self.pci_address
+    }
+
+    /// Why nothing measured here may be used: it is the tests' emulated device, which shows no speed.
+    pub fn disqualified(&self) -> Option<String> {
+        self.name
+            .contains(EMULATED)
+            .then(|| format!("{} runs on the CPU: its times mean nothing", self.name))
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<CudaContext> {
+        &self.context
+    }
+
+    /// The one stream.
+    pub fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// Number of multiprocessors.
+    ///
+    /// # Errors
+    /// When the driver does not tell.
+    pub fn multiprocessors(&self) -> Result<u32> {
+        self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+    }
+
+    /// Bytes of the last-level cache.
+    ///
+    /// # Errors
+    /// When the driver does not tell.
+    pub fn l2_bytes(&self) -> Result<u64> {
+        self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE).map(u64::from)
+    }
+
+    /// Peak memory clock in kHz and bus width in bits; `None` when the driver reports zero.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn memory_clock_and_width(&self) -> Result<Option<(u32, u32)>> {
+        let clock = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?;
+        let width = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?;
+        Ok((clock > 0 && width > 0).then_some((clock, width)))
+    }
+
+    /// Free bytes of device memory.
+    ///
+    /// # Errors
+    /// When the driver does not tell.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let (free, _) = self.context.mem_get_info().map_err(|e| driver("read free memory", e))?;
+        Ok(free as u64)
+    }
+
+    /// Compiles `kernel` for this device and loads it.
+    ///
+    /// # Errors
+    /// No NVRTC, or the driver refuses the module.
+    pub fn load(&self, kernel: &Kernel) -> Result<CudaFunction> {
+        let ptx = nvrtc::compile(kernel, &self.architecture)?;
+        let refused = |e| driver(&format!("load {}", kernel.file), e);
+        self.context.load_module(ptx).map_err(refused)?.load_function(kernel.entry).map_err(refused)
+    }
+
+    fn attribute(&self, attribute: Attribute) -> Result<u32> {
+        let value =
+            self.context.attribute(attribute).map_err(|e| driver("read an attribute", e))?;
+        Ok(u32::try_from(value).unwrap_or(0))
+    }
+}
+
+/// The error for a driver call that failed while trying to do `what`: the metric is skipped, the rest goes on.
+pub fn driver(what: &str, error: DriverError) -> Error {
+    Error::Unavailable(format!("the NVIDIA driver could not {what}: {error}"))
+}
+
+/// The compilation target of a compute capability: the architecture-specific one where it has instructions of its own
+/// (wgmma on 9.0, tcgen05 and block-scaled mma from 10.0 on).
+fn architecture(major: i32, minor: i32) -> String {
+    let suffix = if major >= 9 { "a" } else { "" };
+    format!("sm_{major}{minor}{suffix}")
+}
+
+fn pci_address(context: &CudaContext) -> Result<String, DriverError> {
+    let read = |attribute| context.attribute(attribute);
+    let domain = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?;
+    let bus = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?;
+    let device = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?;
+    Ok(format!("{domain:04x}:{bus:02x}:{device:02x}.0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures() {
+        let names = [(8, 0), (8, 9), (9, 0), (10, 0), (12, 0)].map(|(a, b)| architecture(a, b));
+        assert_eq!(names, ["sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a"]);
+    }
+}

@@ -1,0 +1,61 @@
+//! What a PCIe link can carry: its present speed and width, less the line coding.
+
+use crate::host::Root;
+use crate::record::{Ceiling, Origin};
+
+/// The ceiling of the link of the device at `address`, one direction, as negotiated now: an idle GPU lowers its link
+/// to the first generation, so this is asked while it works.
+///
+/// Packet headers take another 5 to 15 %, depending on the payload size, which only root can read.
+pub fn ceiling(root: &Root, address: &str) -> Option<Ceiling> {
+    let read = |name: &str| {
+        root.read(&format!("sys/bus/pci/devices/{address}/current_link_{name}")).text()
+    };
+    let speed: f64 = read("speed")?.split_whitespace().next()?.parse().ok()?;
+    let width: f64 = read("width")?.trim().parse().ok()?;
+    let (coding, name) = line_coding(speed);
+    Some(Ceiling {
+        value: speed * width * coding / 8.0,
+        origin: Origin::Theoretical,
+        source: format!("{speed} GT/s x {width} lanes, {name} line coding"),
+    })
+}
+
+/// Share of the raw bits that carry data (PCI Express base specification; 242 of 256 bytes of a 64 GT/s FLIT).
+fn line_coding(gigatransfers: f64) -> (f64, &'static str) {
+    match gigatransfers {
+        g if g <= 5.0 => (8.0 / 10.0, "8b/10b"),
+        g if g <= 32.0 => (128.0 / 130.0, "128b/130b"),
+        _ => (242.0 / 256.0, "242/256 FLIT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ceiling_of(speed: &str, width: &str) -> Option<f64> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let device = dir.path().join("sys/bus/pci/devices/0000:01:00.0");
+        std::fs::create_dir_all(&device).expect("made");
+        std::fs::write(device.join("current_link_speed"), speed).expect("written");
+        std::fs::write(device.join("current_link_width"), width).expect("written");
+        ceiling(&Root::at(dir.path()), "0000:01:00.0").map(|c| c.value)
+    }
+
+    #[test]
+    fn generations_carry_what_the_specification_says() {
+        let x16 = [("2.5", 4.0), ("8.0", 15.75), ("16.0", 31.51), ("32.0", 63.02), ("64.0", 121.0)];
+        for (speed, expected) in x16 {
+            let value = ceiling_of(&format!("{speed} GT/s PCIe\n"), "16\n").expect("read");
+            assert!((value - expected).abs() < 0.01, "{speed}: {value}");
+        }
+        assert!((ceiling_of("32.0 GT/s PCIe", "8").expect("read") - 31.51).abs() < 0.01);
+    }
+
+    #[test]
+    fn an_unreadable_link_has_no_ceiling() {
+        assert_eq!(ceiling_of("Unknown", "16"), None);
+        assert_eq!(ceiling_of("32.0 GT/s PCIe", ""), None);
+    }
+}
