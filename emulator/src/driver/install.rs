@@ -22,7 +22,8 @@ fn built() -> io::Result<PathBuf> {
     }
     // `cargo build` and `cargo test` leave it in different places: the newest is the one that belongs to this program.
     found.into_iter().max().map(|(_, place)| place).ok_or_else(|| {
-        let hint = "libemulator.so is not beside this program; build it with `cargo build -p emulator`";
+        let hint =
+            "libemulator.so is not beside this program; build it with `cargo build -p emulator`";
         io::Error::new(io::ErrorKind::NotFound, hint)
     })
 }

@@ -15,13 +15,19 @@
 pub mod descriptor;
 pub mod element;
 pub mod fragment;
+pub mod instruction;
 pub mod matrix;
 pub mod mma;
 pub mod rules;
 pub mod scale;
 pub mod swizzle;
+pub mod tcgen05;
+pub mod tensor_copy;
 pub mod tensor_map;
+#[cfg(test)]
+mod testing;
 pub mod tma;
+pub mod tmem;
 pub mod wgmma;
 
 pub use rules::{ISA, Rules};

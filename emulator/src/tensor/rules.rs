@@ -1,7 +1,8 @@
 //! Every layout rule as a value, so that one can be broken on purpose.
 
 use super::descriptor::{self, DescriptorFields};
-use super::{fragment, matrix, scale, swizzle};
+use super::instruction::{self, InstructionFields};
+use super::{fragment, matrix, scale, swizzle, tcgen05, tensor_copy, tmem};
 
 /// Where an element of a fragment or a byte of a matrix lies. [`ISA`] is what PTX defines; a
 /// mutation test replaces one field and expects the corpus or a unit test to fail.
@@ -31,6 +32,16 @@ pub struct Rules {
     pub wgmma_descriptor: DescriptorFields,
     /// Fields of `tcgen05`'s shared-memory descriptor.
     pub tcgen05_descriptor: DescriptorFields,
+    /// (lane, column) of a register of `tcgen05.ld` and `.st`; see [`tmem::place`].
+    pub tensor_memory: fn(tmem::Shape, thread: usize, register: usize) -> (usize, usize),
+    /// Fields of `tcgen05.mma`'s instruction descriptor.
+    pub instruction: InstructionFields,
+    /// Lane of row `row` of D (and of A in Tensor Memory); see [`tcgen05::row_lane`].
+    pub row_lane: fn(row: u32, m: u32, base: u32) -> u32,
+    /// (lane in the partition, column, byte) of a block scale; see [`tcgen05::scale_place`].
+    pub tensor_scale: fn(index: u32, id: u32, block: u32) -> (u32, u32, u32),
+    /// Lanes that a row of `tcgen05.cp` goes to; see [`tensor_copy::lanes`].
+    pub copy_lanes: fn(tensor_copy::Spread, row: u32) -> [Option<u32>; 4],
 }
 
 /// The rules of PTX ISA 9.0.
@@ -46,6 +57,11 @@ pub const ISA: Rules = Rules {
     swizzle: swizzle::pattern,
     wgmma_descriptor: descriptor::WGMMA,
     tcgen05_descriptor: descriptor::TCGEN05,
+    tensor_memory: tmem::place,
+    instruction: instruction::FIELDS,
+    row_lane: tcgen05::row_lane,
+    tensor_scale: tcgen05::scale_place,
+    copy_lanes: tensor_copy::lanes,
 };
 
 impl Default for Rules {

@@ -242,7 +242,7 @@ fn major(transposed: bool) -> Major {
 }
 
 /// One row of A times B (k rows of `sums.len()` columns), exact products summed along ascending k.
-pub(super) fn dot_row(row: &[f64], b: &[f64], sums: &mut [f64]) {
+fn dot_row(row: &[f64], b: &[f64], sums: &mut [f64]) {
     for (&x, column) in row.iter().zip(b.chunks_exact(sums.len())) {
         for (sum, &y) in sums.iter_mut().zip(column) {
             *sum += x * y;

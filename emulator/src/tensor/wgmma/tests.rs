@@ -1,92 +1,20 @@
 use super::*;
 use crate::tensor::ISA;
 use crate::tensor::swizzle::Swizzle;
+use crate::tensor::testing::{code, place_matrix};
 
 const BASE: u32 = 1024;
 
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *seed >> 40
-}
-
-fn code(element: Element, seed: &mut u64) -> u64 {
-    let x = (random(seed) % 17) as f64 - 8.0;
-    let encode = |format: Format| u64::from(format.encode(x, Rounding::Zero, Overflow::Saturate));
-    match element {
-        Element::F16 => encode(Format::F16),
-        Element::Bf16 => encode(Format::BF16),
-        Element::Tf32 => u64::from((x as f32).to_bits()),
-        Element::E4m3 => encode(Format::E4M3),
-        Element::E5m2 => encode(Format::E5M2),
-        Element::B1 => random(seed) & 1,
-        _ => x as i64 as u64 & 0x7f,
-    }
-}
-
-/// Places a matrix in shared memory by the tables of the ISA written out again here, element by
-/// element.
-fn store(
-    memory: &mut [u8],
-    start: u32,
-    codes: &[u64],
-    k: usize,
-    bits: usize,
-    swizzle: Swizzle,
-    major: Major,
-) -> u64 {
-    let mn_count = codes.len() / k;
-    let width = swizzle.width() as usize;
-    let row_bytes = |elements: usize| elements * bits / 8;
-    // Strides that leave gaps, so that one mistaken for the other shows.
-    let (leading, stride) = match (major, swizzle) {
-        (Major::K, Swizzle::None) => (mn_count * 18 + 128, 128 + 16),
-        (Major::K, _) => (16, 8 * width),
-        (Major::Mn, Swizzle::None) => (mn_count.div_ceil(128 / bits) * 144 + 16, 144),
-        (Major::Mn, _) => (8 * width * (k / 8) + 1024, 8 * width),
-    };
-    for (i, &code) in codes.iter().enumerate() {
-        let (mn, k_at) = (i / k, i % k);
-        let per_chunk = 128 / bits;
-        let byte = match (major, swizzle) {
-            (Major::K, Swizzle::None) => {
-                mn / 8 * stride
-                    + mn % 8 * 16
-                    + k_at / per_chunk * leading
-                    + row_bytes(k_at % per_chunk)
-            }
-            (Major::K, _) => mn / 8 * stride + mn % 8 * width + row_bytes(k_at),
-            (Major::Mn, Swizzle::None) => {
-                mn / per_chunk * stride
-                    + row_bytes(mn % per_chunk)
-                    + k_at % 8 * 16
-                    + k_at / 8 * leading
-            }
-            (Major::Mn, _) => {
-                let run = width * 8 / bits;
-                mn / run * leading + row_bytes(mn % run) + k_at % 8 * width + k_at / 8 * stride
-            }
-        };
-        let mask = match swizzle {
-            Swizzle::B128 => 7,
-            Swizzle::B64 => 3,
-            Swizzle::B32 => 1,
-            _ => 0,
-        };
-        let linear = start as usize + byte;
-        let at = linear ^ (linear >> 7 & mask) << 4;
-        if bits < 8 {
-            memory[at] |= (code << (k_at * bits % 8)) as u8;
-        } else {
-            memory[at..at + bits / 8].copy_from_slice(&code.to_le_bytes()[..bits / 8]);
-        }
-    }
-    let mode = match swizzle {
+/// ISA 9.7.15.5.1.2.2, written out.
+fn wgmma_descriptor(matrix: SharedMatrix) -> u64 {
+    let mode = match matrix.swizzle {
         Swizzle::B128 => 1u64,
         Swizzle::B64 => 2,
         Swizzle::B32 => 3,
         _ => 0,
     };
-    u64::from(start >> 4) | (leading as u64 >> 4) << 16 | (stride as u64 >> 4) << 32 | mode << 62
+    let field = |bytes: u32| u64::from(bytes >> 4);
+    field(matrix.start) | field(matrix.leading) << 16 | field(matrix.stride) << 32 | mode << 62
 }
 
 struct Case<'a> {
@@ -106,17 +34,18 @@ fn check(case: &Case, seed: u64) {
     let a: Vec<u64> = (0..64 * k).map(|_| code(wgmma.a, &mut state)).collect();
     let b: Vec<u64> = (0..n * k).map(|_| code(wgmma.b, &mut state)).collect();
     let mut memory = vec![0u8; 192 * 1024];
-    let a_descriptor =
-        store(&mut memory, BASE, &a, k, wgmma.a.bits(), case.swizzle[0], major(case.transpose[0]));
-    let b_descriptor = store(
+    let a_descriptor = wgmma_descriptor(place_matrix(
         &mut memory,
-        96 * 1024,
-        &b,
+        BASE,
+        &a,
         k,
-        wgmma.b.bits(),
-        case.swizzle[1],
-        major(case.transpose[1]),
-    );
+        wgmma.a,
+        case.swizzle[0],
+        major(case.transpose[0]),
+    ));
+    let b_major = major(case.transpose[1]);
+    let b_matrix = place_matrix(&mut memory, 96 * 1024, &b, k, wgmma.b, case.swizzle[1], b_major);
+    let b_descriptor = wgmma_descriptor(b_matrix);
     let options = Options {
         accumulate: case.accumulate,
         negate_a: case.negate[0],
