@@ -104,7 +104,7 @@ mod tests {
     fn the_slowest_resource_decides() {
         let mut counters = Counters { global_load_sectors: 1 << 20, ..Default::default() };
         // 32 MiB at 3350 GB/s.
-        assert_eq!(kernel(h100(), &counters, 1.0), 10_016_264);
+        assert_eq!(kernel(h100(), &counters, 1.0), 10_016_248);
         counters.instructions = 132 * 4 * 1_830_000; // one millisecond of every issue slot
         assert_eq!(kernel(h100(), &counters, 1.0), 1_000_000_000);
         counters.tensor_macs = 132 * 2048 * 3_660_000; // two milliseconds of every tensor core

@@ -60,9 +60,10 @@ fn entry_point(name: &str, version: c_int) -> Option<*mut c_void> {
     let suffixes = [("_v4", 12050), ("_v3", 11040), ("_v2", 0), ("", 0)];
     let known = suffixes.iter().filter(|(_, since)| version >= *since);
     let names: Vec<_> = known.map(|(suffix, _)| format!("{name}{suffix}")).collect();
-    let offered =
-        names.iter().find(|name| !NOT_OFFERED.contains(&name.as_str()) && exported(name).is_some());
-    offered.or_else(|| names.last()).and_then(|name| exported(name))
+    let find = |wanted: &dyn Fn(&str) -> bool| {
+        names.iter().filter(|name| wanted(name)).find_map(|name| exported(name))
+    };
+    find(&|name| !NOT_OFFERED.contains(&name)).or_else(|| find(&|_| true))
 }
 
 fn look_up(name: *const c_char, pointer: *mut *mut c_void, version: c_int) -> Result<bool> {

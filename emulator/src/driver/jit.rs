@@ -12,8 +12,11 @@ use super::error::{Code, Result};
 use super::model::Model;
 use crate::ptx::Module;
 
+/// Major and minor.
+type Version = (u32, u32);
+
 /// CUDA releases and the newest PTX each takes: the PTX ISA's release history.
-const RELEASES: &[((u32, u32), (u32, u32))] = &[
+const RELEASES: &[(Version, Version)] = &[
     ((11, 4), (7, 4)),
     ((11, 8), (7, 8)),
     ((12, 0), (8, 0)),
@@ -33,7 +36,7 @@ const RELEASES: &[((u32, u32), (u32, u32))] = &[
     ((13, 5), (9, 5)),
 ];
 
-fn number(release: (u32, u32)) -> u32 {
+fn number(release: Version) -> u32 {
     release.0 * 1000 + release.1 * 10
 }
 
@@ -60,7 +63,7 @@ pub fn known_drivers() -> String {
 }
 
 /// The newest PTX that a driver takes.
-fn newest_ptx(driver: u32) -> (u32, u32) {
+fn newest_ptx(driver: u32) -> Version {
     RELEASES.iter().rev().find(|release| number(release.0) <= driver).map_or((0, 0), |r| r.1)
 }
 
@@ -117,7 +120,7 @@ pub fn compile(text: &str, model: &Model, driver: u32) -> std::result::Result<Mo
 }
 
 /// `.version` of a text, without parsing the rest.
-fn version_of(text: &str) -> Option<(u32, u32)> {
+fn version_of(text: &str) -> Option<Version> {
     let line = text.lines().map(str::trim).find(|line| line.starts_with(".version"))?;
     let (major, minor) = line.split_whitespace().nth(1)?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
