@@ -1,11 +1,14 @@
+//! `emulator corpus DIR`: run every case of a corpus of compiled kernels.
 //! `emulator install DIR`: lay the driver down as `libcuda.so.1`.
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use emulator::corpus::{self, Options};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A CUDA driver that executes PTX on the CPU, for tests. It never shows speed.
 #[derive(Parser)]
+#[command(version)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -18,19 +21,66 @@ enum Verb {
         /// The folder; made if it is missing
         dir: PathBuf,
     },
+    /// Run the kernels of DIR (manifest.json, NAME.ptx, NAME.safetensors) and compare their outputs
+    ///
+    /// Closes with the line `N passed, N failed`. Exit code 0: all passed; 1: one failed; 2: not a
+    /// corpus.
+    Corpus {
+        /// The folder
+        dir: PathBuf,
+        /// Warp schedule: 0 runs warps in order, any other value permutes them, reproducibly
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Run only cases with this in their name
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Print each launch's counters
+        #[arg(long)]
+        counters: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().verb {
-        Verb::Install { dir } => emulator::driver::install(&dir)
-            .map(|()| println!("LD_LIBRARY_PATH={}", dir.display()))
-            .map_err(|error| format!("cannot install into {}: {error}", dir.display())),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("emulator: {message}");
+    match Arguments::parse().verb {
+        Verb::Install { dir } => install(&dir),
+        Verb::Corpus { dir, seed, filter, counters } => {
+            run_corpus(&dir, &Options { seed, filter, ..Options::default() }, counters)
+        }
+    }
+}
+
+fn install(dir: &Path) -> ExitCode {
+    match emulator::driver::install(dir) {
+        Ok(()) => {
+            println!("LD_LIBRARY_PATH={}", dir.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("emulator: cannot install into {}: {error}", dir.display());
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_corpus(dir: &Path, options: &Options, counters: bool) -> ExitCode {
+    let results = match corpus::run(dir, options) {
+        Ok(results) => results,
+        Err(error) => {
+            eprintln!("emulator: not a corpus: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut failed = 0;
+    for result in &results {
+        match &result.outcome {
+            Ok(found) if counters => println!("ok   {}: {found:?}", result.name),
+            Ok(_) => println!("ok   {}", result.name),
+            Err(reason) => {
+                failed += 1;
+                println!("FAIL {}: {reason}", result.name);
+            }
+        }
+    }
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

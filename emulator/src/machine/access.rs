@@ -16,7 +16,10 @@ const WINDOW_MASK: u64 = !((1 << 48) - 1);
 pub(super) enum Place {
     Global(u64),
     /// Byte `offset` of the array of the block of this rank.
-    Shared { rank: usize, offset: usize },
+    Shared {
+        rank: usize,
+        offset: usize,
+    },
     Local(usize),
     Param(usize),
 }
@@ -43,14 +46,24 @@ pub(super) fn space_of(address: u64) -> Space {
 }
 
 fn illegal(space: Space, address: u64, bytes: usize) -> Fault {
-    Fault::new(FaultKind::IllegalAddress, format!("{bytes} bytes at {address:#x} are outside of {space:?} memory"))
+    Fault::new(
+        FaultKind::IllegalAddress,
+        format!("{bytes} bytes at {address:#x} are outside of {space:?} memory"),
+    )
 }
 
 impl Context<'_, '_> {
     /// Where an access of `bytes` bytes goes.
-    pub(super) fn place(&self, space: Space, address: u64, bytes: usize, align: usize) -> Result<Place, Fault> {
+    pub(super) fn place(
+        &self,
+        space: Space,
+        address: u64,
+        bytes: usize,
+        align: usize,
+    ) -> Result<Place, Fault> {
         if address % align as u64 != 0 {
-            let message = format!("address {address:#x} in {space:?} memory is not a multiple of {align}");
+            let message =
+                format!("address {address:#x} in {space:?} memory is not a multiple of {align}");
             return Err(Fault::new(FaultKind::MisalignedAddress, message));
         }
         let (space, address) = match space {
@@ -61,45 +74,68 @@ impl Context<'_, '_> {
             Space::Generic => Err(illegal(space, address, bytes)),
             Space::Global | Space::Const => {
                 if address & WINDOW_MASK != 0 {
-                    let message = format!("{address:#x} is a {:?} address, not a global one", space_of(address));
+                    let message = format!(
+                        "{address:#x} is a {:?} address, not a global one",
+                        space_of(address)
+                    );
                     return Err(Fault::new(FaultKind::AddressSpace, message));
                 }
                 Ok(Place::Global(address))
             }
             Space::Shared | Space::SharedCluster => {
                 if address >> 32 != 0 {
-                    let message = format!("{address:#x} is not a 32-bit shared-memory address; was it converted by cvta?");
+                    let message = format!(
+                        "{address:#x} is not a 32-bit shared-memory address; was it converted by cvta?"
+                    );
                     return Err(Fault::new(FaultKind::AddressSpace, message));
                 }
                 let rank = (address >> 24) as usize;
                 if space == Space::Shared && rank != self.warp.block {
-                    let message = format!("{address:#x} lies in block {rank} of the cluster, .shared is the own block's");
+                    let message = format!(
+                        "{address:#x} lies in block {rank} of the cluster, .shared is the own block's"
+                    );
                     return Err(Fault::new(FaultKind::AddressSpace, message));
                 }
                 let offset = (address & 0xff_ffff) as usize;
-                let offset = offset.checked_sub(SHARED_BASE as usize).ok_or_else(|| illegal(space, address, bytes))?;
+                let offset = offset
+                    .checked_sub(SHARED_BASE as usize)
+                    .ok_or_else(|| illegal(space, address, bytes))?;
                 match self.cluster.blocks.get(rank) {
-                    Some(block) if offset + bytes <= block.shared.len() => Ok(Place::Shared { rank, offset }),
+                    Some(block) if offset + bytes <= block.shared.len() => {
+                        Ok(Place::Shared { rank, offset })
+                    }
                     _ => Err(illegal(space, address, bytes)),
                 }
             }
             Space::Local => match usize::try_from(address) {
-                Ok(offset) if offset.saturating_add(bytes) <= self.warp.local_bytes => Ok(Place::Local(offset)),
+                Ok(offset) if offset.saturating_add(bytes) <= self.warp.local_bytes => {
+                    Ok(Place::Local(offset))
+                }
                 _ => Err(illegal(space, address, bytes)),
             },
             Space::Param => match usize::try_from(address) {
-                Ok(offset) if offset.saturating_add(bytes) <= self.machine.params.len() => Ok(Place::Param(offset)),
+                Ok(offset) if offset.saturating_add(bytes) <= self.machine.params.len() => {
+                    Ok(Place::Param(offset))
+                }
                 _ => Err(illegal(space, address, bytes)),
             },
         }
     }
 
     /// The bytes at a place.
-    pub(super) fn read(&mut self, place: Place, lane: usize, to: &mut [u8], order: Order) -> Result<(), Fault> {
+    pub(super) fn read(
+        &mut self,
+        place: Place,
+        lane: usize,
+        to: &mut [u8],
+        order: Order,
+    ) -> Result<(), Fault> {
         match place {
             Place::Global(address) => {
                 let found = self.machine.memory.slice(address, to.len() as u64);
-                to.copy_from_slice(found.map_err(|e| Fault::new(FaultKind::IllegalAddress, e.to_string()))?);
+                to.copy_from_slice(
+                    found.map_err(|e| Fault::new(FaultKind::IllegalAddress, e.to_string()))?,
+                );
             }
             Place::Shared { rank, offset } => {
                 if order == Order::Weak {
@@ -113,13 +149,21 @@ impl Context<'_, '_> {
                 let start = lane * self.warp.local_bytes + offset;
                 to.copy_from_slice(&self.warp.local[start..start + to.len()]);
             }
-            Place::Param(offset) => to.copy_from_slice(&self.machine.params[offset..offset + to.len()]),
+            Place::Param(offset) => {
+                to.copy_from_slice(&self.machine.params[offset..offset + to.len()])
+            }
         }
         Ok(())
     }
 
     /// Writes bytes at a place.
-    pub(super) fn write(&mut self, place: Place, lane: usize, from: &[u8], order: Order) -> Result<(), Fault> {
+    pub(super) fn write(
+        &mut self,
+        place: Place,
+        lane: usize,
+        from: &[u8],
+        order: Order,
+    ) -> Result<(), Fault> {
         self.cluster.progress += 1;
         match place {
             Place::Global(address) => {
@@ -138,7 +182,9 @@ impl Context<'_, '_> {
                 let start = lane * self.warp.local_bytes + offset;
                 self.warp.local[start..start + from.len()].copy_from_slice(from);
             }
-            Place::Param(_) => return Err(Fault::new(FaultKind::AddressSpace, "kernel parameters are read-only")),
+            Place::Param(_) => {
+                return Err(Fault::new(FaultKind::AddressSpace, "kernel parameters are read-only"));
+            }
         }
         Ok(())
     }
@@ -152,7 +198,14 @@ impl Context<'_, '_> {
     }
 
     /// Checks and notes that `warp` (cluster-wide) reads shared memory. Only a block's own warps are tracked.
-    pub(super) fn note_read(&mut self, warp: usize, rank: usize, offset: usize, bytes: usize, proxy: Proxy) -> Result<(), Fault> {
+    pub(super) fn note_read(
+        &mut self,
+        warp: usize,
+        rank: usize,
+        offset: usize,
+        bytes: usize,
+        proxy: Proxy,
+    ) -> Result<(), Fault> {
         let block = &mut self.cluster.blocks[rank];
         if !(block.first_warp..block.first_warp + block.warps).contains(&warp) {
             return Ok(());
@@ -164,7 +217,14 @@ impl Context<'_, '_> {
     }
 
     /// Checks and notes that `warp` (cluster-wide) writes shared memory.
-    pub(super) fn note_write(&mut self, warp: usize, rank: usize, offset: usize, from: &[u8], proxy: Proxy) -> Result<(), Fault> {
+    pub(super) fn note_write(
+        &mut self,
+        warp: usize,
+        rank: usize,
+        offset: usize,
+        from: &[u8],
+        proxy: Proxy,
+    ) -> Result<(), Fault> {
         let block = &mut self.cluster.blocks[rank];
         if !(block.first_warp..block.first_warp + block.warps).contains(&warp) {
             return Ok(());
@@ -182,11 +242,17 @@ impl Context<'_, '_> {
         match conflict {
             Conflict::Write(w) => Fault::new(
                 FaultKind::Race,
-                format!("shared memory at {address:#x} is {now} after warp {} wrote it, with no barrier between", w - first),
+                format!(
+                    "shared memory at {address:#x} is {now} after warp {} wrote it, with no barrier between",
+                    w - first
+                ),
             ),
             Conflict::Read(w) => Fault::new(
                 FaultKind::Race,
-                format!("shared memory at {address:#x} is {now} after warp {} read it, with no barrier between", w - first),
+                format!(
+                    "shared memory at {address:#x} is {now} after warp {} read it, with no barrier between",
+                    w - first
+                ),
             ),
             Conflict::Unfenced(w) => Fault::new(
                 FaultKind::MissingProxyFence,

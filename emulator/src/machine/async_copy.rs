@@ -4,13 +4,14 @@
 //! somebody waits on their `mbarrier`; only then is the source read.
 
 use super::access::Place;
+use super::bulk::{Side, Store};
 use super::context::{Context, Outcome};
-use super::exec_request::Request;
 use super::mbarrier::Pending;
 use super::race::Proxy;
+use super::request::Request;
 use super::warp::lanes;
 use super::{Fault, FaultKind};
-use crate::ptx::{Address, AsyncOp, Order, PredSource, SHARED_BASE, Source, Space};
+use crate::ptx::{Address, AsyncOp, Combine, Order, PredSource, Source, Space};
 
 /// A `cp.async` in flight.
 pub(super) struct Entry {
@@ -32,7 +33,7 @@ pub(super) struct Copies {
     entries: Vec<Entry>,
     issued: u64,
     committed: [u64; 32],
-    pub stores: Vec<super::bulk::Store>,
+    pub stores: Vec<Store>,
     pub bulk_committed: [u64; 32],
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Copies {
 pub(super) struct Load {
     /// The warp that issued it, cluster-wide.
     pub issuer: usize,
-    pub source: super::bulk::Side,
+    pub source: Side,
     /// Block and place that it writes.
     pub to: (usize, usize),
     /// `.cp_mask`: which bytes of each 16 are copied.
@@ -62,7 +63,8 @@ impl Context<'_, '_> {
             AsyncOp::Wait { left } => {
                 for lane in lanes(mask) {
                     let committed = self.copies().committed[lane];
-                    let before = left.map_or(u64::MAX, |left| committed.saturating_sub(u64::from(left)));
+                    let before =
+                        left.map_or(u64::MAX, |left| committed.saturating_sub(u64::from(left)));
                     self.land_copies(self.warp.id, lane, |entry| entry.group < before)?;
                 }
             }
@@ -93,7 +95,13 @@ impl Context<'_, '_> {
                 let (to, mbarriers) = (self.addresses(*to), self.addresses(*mbarrier));
                 for lane in lanes(mask) {
                     let values: Vec<u64> = values.iter().map(|v| v[lane]).collect();
-                    let sent = self.remote_store(f.as_ref(), ty.bytes() as usize, to[lane], &values, mbarriers[lane]);
+                    let sent = self.remote_store(
+                        f.as_ref(),
+                        ty.bytes() as usize,
+                        to[lane],
+                        values,
+                        mbarriers[lane],
+                    );
                     sent.map_err(|fault| fault.at_lane(lane))?;
                 }
             }
@@ -106,7 +114,14 @@ impl Context<'_, '_> {
         &mut self.cluster.blocks[self.warp.block].copies[self.warp.number]
     }
 
-    fn issue_copy(&mut self, bytes: usize, [to, from]: [Address; 2], size: Option<Source>, ignore: Option<PredSource>, mask: u32) -> Result<(), Fault> {
+    fn issue_copy(
+        &mut self,
+        bytes: usize,
+        [to, from]: [Address; 2],
+        size: Option<Source>,
+        ignore: Option<PredSource>,
+        mask: u32,
+    ) -> Result<(), Fault> {
         let (targets, sources) = (self.addresses(to), self.addresses(from));
         let sizes = size.map_or([bytes as u64; 32], |s| self.values(s));
         let ignored = ignore.map_or(0, |p| self.warp.predicate_source(p));
@@ -115,10 +130,18 @@ impl Context<'_, '_> {
             let size = if ignored >> lane & 1 == 1 { 0 } else { sizes[lane] as u32 as usize };
             let mut one = || {
                 if size > bytes {
-                    return Err(Fault::new(FaultKind::IllegalInstruction, format!("cp.async of {bytes} bytes reads {size}")));
+                    return Err(Fault::new(
+                        FaultKind::IllegalInstruction,
+                        format!("cp.async of {bytes} bytes reads {size}"),
+                    ));
                 }
-                let Place::Shared { offset, .. } = self.place(Space::Shared, targets[lane], bytes, bytes)? else {
-                    return Err(Fault::new(FaultKind::AddressSpace, "cp.async writes shared memory"));
+                let Place::Shared { offset, .. } =
+                    self.place(Space::Shared, targets[lane], bytes, bytes)?
+                else {
+                    return Err(Fault::new(
+                        FaultKind::AddressSpace,
+                        "cp.async writes shared memory",
+                    ));
                 };
                 request.note(Place::Shared { rank: self.warp.block, offset });
                 if size > 0 {
@@ -133,15 +156,33 @@ impl Context<'_, '_> {
             let copies = self.copies();
             let (group, number) = (copies.committed[lane], copies.issued);
             copies.issued += 1;
-            copies.entries.push(Entry { lane, group, number, offset, bytes, from: sources[lane], size });
+            copies.entries.push(Entry {
+                lane,
+                group,
+                number,
+                offset,
+                bytes,
+                from: sources[lane],
+                size,
+            });
         }
         self.count_copy(request);
         Ok(())
     }
 
     /// Lets `cp.async` of one lane land: those that `which` names.
-    pub(super) fn land_copies(&mut self, warp: usize, lane: usize, which: impl Fn(&Entry) -> bool) -> Result<(), Fault> {
-        let Some(rank) = self.cluster.blocks.iter().position(|b| (b.first_warp..b.first_warp + b.warps).contains(&warp)) else {
+    pub(super) fn land_copies(
+        &mut self,
+        warp: usize,
+        lane: usize,
+        which: impl Fn(&Entry) -> bool,
+    ) -> Result<(), Fault> {
+        let Some(rank) = self
+            .cluster
+            .blocks
+            .iter()
+            .position(|b| (b.first_warp..b.first_warp + b.warps).contains(&warp))
+        else {
             return Ok(());
         };
         let number = warp - self.cluster.blocks[rank].first_warp;
@@ -164,31 +205,39 @@ impl Context<'_, '_> {
             self.read(Place::Global(entry.from), entry.lane, &mut data[..entry.size], Order::Weak)?;
         }
         self.note_write(warp, rank, entry.offset, &data[..entry.bytes], Proxy::Generic)?;
-        self.cluster.blocks[rank].shared[entry.offset..][..entry.bytes].copy_from_slice(&data[..entry.bytes]);
+        self.cluster.blocks[rank].shared[entry.offset..][..entry.bytes]
+            .copy_from_slice(&data[..entry.bytes]);
         self.cluster.progress += 1;
         Ok(())
     }
 
-    /// `st.async`, `red.async`: written at once in the other block, which must wait on the `mbarrier` to be ordered.
-    fn remote_store(&mut self, f: Option<&crate::ptx::Combine>, each: usize, to: u64, values: &[u64], mbarrier: u64) -> Result<(), Fault> {
+    /// `st.async`, `red.async`: lands when somebody waits on the `mbarrier`.
+    fn remote_store(
+        &mut self,
+        f: Option<&Combine>,
+        each: usize,
+        to: u64,
+        values: Vec<u64>,
+        mbarrier: u64,
+    ) -> Result<(), Fault> {
         let bytes = each * values.len();
-        let Place::Shared { rank, offset } = self.place(Space::SharedCluster, to, bytes, bytes)? else {
+        let Place::Shared { rank, offset } = self.place(Space::SharedCluster, to, bytes, bytes)?
+        else {
             return Err(Fault::new(FaultKind::AddressSpace, "st.async writes shared memory"));
         };
         let at = self.mbarrier_at(Space::SharedCluster, mbarrier)?;
         if at.0 != rank {
-            let message = format!("the data go to block {rank}, their mbarrier is in block {}", at.0);
+            let message =
+                format!("the data go to block {rank}, their mbarrier is in block {}", at.0);
             return Err(Fault::new(FaultKind::IllegalInstruction, message));
         }
-        let mut data = vec![0u8; bytes];
-        for (i, value) in values.iter().enumerate() {
-            let part = &mut data[i * each..][..each];
-            let old = super::exec_request::word(&self.cluster.blocks[rank].shared[offset + i * each..][..each]);
-            let new = f.map_or(*value, |f| f(old, *value, 0));
-            part.copy_from_slice(&new.to_le_bytes()[..each]);
-        }
-        let side = super::bulk::Side::Bytes(data);
-        let load = Load { issuer: self.warp.id, source: side, to: (rank, offset), byte_mask: u16::MAX };
+        let source = match f {
+            Some(f) => Side::Reduce { f: f.clone(), each, values },
+            None => {
+                Side::Bytes(values.iter().flat_map(|v| v.to_le_bytes()[..each].to_vec()).collect())
+            }
+        };
+        let load = Load { issuer: self.warp.id, source, to: (rank, offset), byte_mask: u16::MAX };
         self.enqueue(at, Pending::Load(Box::new(load)))
     }
 
@@ -198,9 +247,4 @@ impl Context<'_, '_> {
         self.count(global, true);
         self.count(shared, false);
     }
-}
-
-/// The address that a place of a block's shared memory has, for messages.
-pub(super) fn address_of(offset: usize) -> usize {
-    offset + SHARED_BASE as usize
 }

@@ -33,7 +33,12 @@ pub(super) struct Arrival<'i> {
 
 impl Context<'_, '_> {
     /// Executes `bar.{sync,arrive,red}`.
-    pub(super) fn barrier(&mut self, arrival: &Arrival<'_>, group: usize, mask: u32) -> Result<Outcome, Fault> {
+    pub(super) fn barrier(
+        &mut self,
+        arrival: &Arrival<'_>,
+        group: usize,
+        mask: u32,
+    ) -> Result<Outcome, Fault> {
         if arrival.aligned
             && let Some(wait) = self.converge(group, mask, self.warp.live(), true)?
         {
@@ -41,7 +46,10 @@ impl Context<'_, '_> {
         }
         let id = self.uniform(arrival.id, mask, "barrier number")? as u32;
         if id > 15 {
-            return Err(Fault::new(FaultKind::IllegalInstruction, format!("barrier {id}: there are 16")));
+            return Err(Fault::new(
+                FaultKind::IllegalInstruction,
+                format!("barrier {id}: there are 16"),
+            ));
         }
         let block = &self.cluster.blocks[self.warp.block];
         let all = block.warps as u32 * 32;
@@ -50,14 +58,23 @@ impl Context<'_, '_> {
             None => all,
         };
         if expected == 0 || expected % 32 != 0 || expected > all {
-            let message = format!("barrier {id} for {expected} threads: a multiple of 32 up to {all} is needed");
+            let message = format!(
+                "barrier {id} for {expected} threads: a multiple of 32 up to {all} is needed"
+            );
             return Err(Fault::new(FaultKind::IllegalInstruction, message));
         }
         let votes = arrival.reduce.map(|r| self.warp.predicate_source(r.p) & mask);
         self.arrive(id, expected, arrival, mask, votes)
     }
 
-    fn arrive(&mut self, id: u32, expected: u32, arrival: &Arrival<'_>, mask: u32, votes: Option<u32>) -> Result<Outcome, Fault> {
+    fn arrive(
+        &mut self,
+        id: u32,
+        expected: u32,
+        arrival: &Arrival<'_>,
+        mask: u32,
+        votes: Option<u32>,
+    ) -> Result<Outcome, Fault> {
         let (number, existing) = (self.warp.number, self.warp.existing);
         let block = &mut self.cluster.blocks[self.warp.block];
         let barrier = block.barriers.entry(id).or_default();
@@ -66,11 +83,15 @@ impl Context<'_, '_> {
         if first {
             barrier.expected = expected;
         } else if barrier.expected != expected {
-            let message = format!("barrier {id} for {expected} threads, others arrived for {}", barrier.expected);
+            let message = format!(
+                "barrier {id} for {expected} threads, others arrived for {}",
+                barrier.expected
+            );
             return Err(Fault::new(FaultKind::Deadlock, message));
         }
         if barrier.arrived[number] & mask != 0 {
-            let message = format!("unpaired barrier {id}: a lane arrives again before the barrier completes");
+            let message =
+                format!("unpaired barrier {id}: a lane arrives again before the barrier completes");
             return Err(Fault::new(FaultKind::Deadlock, message));
         }
         // Lanes that the last warp lacks count as arrived: hardware counts warps.
@@ -86,7 +107,8 @@ impl Context<'_, '_> {
         self.cluster.progress += 1;
         let count: u32 = barrier.arrived.iter().map(|lanes| lanes.count_ones()).sum();
         if count > barrier.expected {
-            let message = format!("barrier {id}: {count} threads arrived, {} expected", barrier.expected);
+            let message =
+                format!("barrier {id}: {count} threads arrived, {} expected", barrier.expected);
             return Err(Fault::new(FaultKind::Deadlock, message));
         }
         let generation = barrier.generation;
@@ -131,14 +153,22 @@ impl Context<'_, '_> {
     }
 
     /// `barrier.cluster.arrive`
-    pub(super) fn cluster_arrive(&mut self, aligned: bool, group: usize, mask: u32) -> Result<Outcome, Fault> {
+    pub(super) fn cluster_arrive(
+        &mut self,
+        aligned: bool,
+        group: usize,
+        mask: u32,
+    ) -> Result<Outcome, Fault> {
         if aligned && let Some(wait) = self.converge(group, mask, self.warp.live(), true)? {
             return Ok(wait);
         }
         let id = self.warp.id;
         let barrier = &mut self.cluster.barrier;
         if barrier.owing[id] & mask != 0 {
-            return Err(Fault::new(FaultKind::Deadlock, "unpaired cluster barrier: a lane arrives twice without a wait"));
+            return Err(Fault::new(
+                FaultKind::Deadlock,
+                "unpaired cluster barrier: a lane arrives twice without a wait",
+            ));
         }
         barrier.arrived[id] |= mask;
         barrier.owing[id] |= mask;
@@ -152,7 +182,8 @@ impl Context<'_, '_> {
     pub(super) fn complete_cluster_barrier(&mut self) {
         let state = &mut *self.cluster;
         let barrier = &mut state.barrier;
-        let complete = state.live.iter().zip(&barrier.arrived).all(|(live, arrived)| live & !arrived == 0);
+        let complete =
+            state.live.iter().zip(&barrier.arrived).all(|(live, arrived)| live & !arrived == 0);
         if complete && barrier.arrived.iter().any(|&lanes| lanes != 0) {
             barrier.generation += 1;
             barrier.arrived.fill(0);
@@ -162,14 +193,22 @@ impl Context<'_, '_> {
     }
 
     /// `barrier.cluster.wait`
-    pub(super) fn cluster_wait(&mut self, aligned: bool, group: usize, mask: u32) -> Result<Outcome, Fault> {
+    pub(super) fn cluster_wait(
+        &mut self,
+        aligned: bool,
+        group: usize,
+        mask: u32,
+    ) -> Result<Outcome, Fault> {
         if aligned && let Some(wait) = self.converge(group, mask, self.warp.live(), true)? {
             return Ok(wait);
         }
         let id = self.warp.id;
         let barrier = &mut self.cluster.barrier;
         if barrier.owing[id] & mask != mask {
-            return Err(Fault::new(FaultKind::Deadlock, "unpaired cluster barrier: a lane waits without having arrived"));
+            return Err(Fault::new(
+                FaultKind::Deadlock,
+                "unpaired cluster barrier: a lane waits without having arrived",
+            ));
         }
         barrier.owing[id] &= !mask;
         // Not yet complete if this warp's arrival still counts.

@@ -32,7 +32,13 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub fn new(ctaid: [u32; 3], first_warp: usize, warps: usize, cluster_warps: usize, shared_bytes: usize) -> Self {
+    pub fn new(
+        ctaid: [u32; 3],
+        first_warp: usize,
+        warps: usize,
+        cluster_warps: usize,
+        shared_bytes: usize,
+    ) -> Self {
         Self {
             ctaid,
             first_warp,

@@ -94,13 +94,22 @@ impl Context<'_, '_> {
         if found.all(|value| value == first) {
             Ok(first)
         } else {
-            Err(Fault::new(FaultKind::IllegalInstruction, format!("the {what} differs between lanes of the warp")))
+            Err(Fault::new(
+                FaultKind::IllegalInstruction,
+                format!("the {what} differs between lanes of the warp"),
+            ))
         }
     }
 
     /// Whether an instruction that needs all lanes of `needed` together may execute; if not, the lanes that are here
     /// wait for the others.
-    pub fn converge(&mut self, group: usize, mask: u32, needed: u32, aligned: bool) -> Result<Option<Outcome>, Fault> {
+    pub fn converge(
+        &mut self,
+        group: usize,
+        mask: u32,
+        needed: u32,
+        aligned: bool,
+    ) -> Result<Option<Outcome>, Fault> {
         if mask == needed {
             return Ok(None);
         }
@@ -108,7 +117,8 @@ impl Context<'_, '_> {
         if here & needed == needed {
             // All have come, but the guard holds for some only.
             let lane = lanes(needed & !mask).next().unwrap_or(0);
-            let message = "an .aligned instruction is guarded by a predicate that differs between lanes";
+            let message =
+                "an .aligned instruction is guarded by a predicate that differs between lanes";
             return Err(Fault::new(FaultKind::Divergence, message).at_lane(lane));
         }
         Ok(Some(Outcome::Stay(Wait::Lanes { aligned })))
@@ -117,7 +127,8 @@ impl Context<'_, '_> {
     /// As [`Self::converge`] for all 32 lanes: matrix instructions take whole warps.
     pub fn converge_full(&mut self, group: usize, mask: u32) -> Result<Option<Outcome>, Fault> {
         if self.warp.live() != u32::MAX {
-            let message = "a matrix instruction of a warp in which lanes are missing or have exited";
+            let message =
+                "a matrix instruction of a warp in which lanes are missing or have exited";
             return Err(Fault::new(FaultKind::Divergence, message));
         }
         self.converge(group, mask, u32::MAX, true)
@@ -150,7 +161,9 @@ impl Context<'_, '_> {
             Special::Nctaid(i) => axis(config.grid, i),
             Special::Clusterid(i) => axis(std::array::from_fn(|k| block.ctaid[k] / cluster[k]), i),
             Special::Nclusterid(i) => axis(std::array::from_fn(|k| config.grid[k] / cluster[k]), i),
-            Special::ClusterCtaid(i) => axis(std::array::from_fn(|k| block.ctaid[k] % cluster[k]), i),
+            Special::ClusterCtaid(i) => {
+                axis(std::array::from_fn(|k| block.ctaid[k] % cluster[k]), i)
+            }
             Special::ClusterNctaid(i) => axis(cluster, i),
             Special::ClusterCtarank => [self.warp.block as u64; 32],
             Special::ClusterNctarank => [u64::from(cx * cy * cz); 32],
@@ -159,7 +172,11 @@ impl Context<'_, '_> {
             Special::Warpid => [self.warp.number as u64; 32],
             Special::Nwarpid => [block.warps as u64; 32],
             // Blocks go round the multiprocessors, as the first wave does.
-            Special::Smid => [u64::from(linear(block.ctaid, config.grid) % self.machine.hooks.multiprocessors.max(1)); 32],
+            Special::Smid => {
+                [u64::from(
+                    linear(block.ctaid, config.grid) % self.machine.hooks.multiprocessors.max(1),
+                ); 32]
+            }
             Special::Nsmid => [u64::from(self.machine.hooks.multiprocessors.max(1)); 32],
             Special::Gridid => [1; 32],
             Special::LanemaskEq => each(&|lane| 1 << lane),
@@ -169,9 +186,12 @@ impl Context<'_, '_> {
             Special::LanemaskGt => each(&|lane| 0xffff_ffff & !((2 << lane) - 1)),
             Special::Clock => [self.machine.counters.instructions; 32],
             Special::ClockHi => [self.machine.counters.instructions >> 32; 32],
-            Special::GlobalTimer => [self.machine.hooks.global_timer_ns + self.machine.counters.instructions; 32],
+            Special::GlobalTimer => {
+                [self.machine.hooks.global_timer_ns + self.machine.counters.instructions; 32]
+            }
             Special::GlobalTimerHi => {
-                [(self.machine.hooks.global_timer_ns + self.machine.counters.instructions) >> 32; 32]
+                [(self.machine.hooks.global_timer_ns + self.machine.counters.instructions) >> 32;
+                    32]
             }
             Special::DynamicSharedSize => [u64::from(config.dynamic_shared); 32],
             Special::TotalSharedSize => [u64::from(shared); 32],

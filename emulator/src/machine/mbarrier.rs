@@ -9,7 +9,7 @@ use super::context::{Context, Outcome};
 use super::race::{Clock, join};
 use super::warp::lanes;
 use super::{Fault, FaultKind};
-use crate::ptx::{MbarrierAddress, Source, Sync};
+use crate::ptx::{MbarrierAddress, Source, SyncOp};
 
 /// Largest arrival count of the ISA.
 const MAX_COUNT: u64 = (1 << 20) - 1;
@@ -57,43 +57,47 @@ impl Mbarrier {
 
 impl Context<'_, '_> {
     /// Executes `mbarrier.*`, lane after lane.
-    pub(super) fn mbarrier(&mut self, sync: &Sync, mask: u32) -> Result<Outcome, Fault> {
+    pub(super) fn mbarrier(&mut self, sync: &SyncOp, mask: u32) -> Result<Outcome, Fault> {
         let mut outcome = Outcome::Next;
         match sync {
-            Sync::MbarrierInit { address, count } => {
+            SyncOp::MbarrierInit { address, count } => {
                 let counts = self.values(*count);
                 for lane in lanes(mask) {
                     let at = self.mbarrier_place(*address, lane)?;
                     self.initialise(at, counts[lane] as u32).map_err(|f| f.at_lane(lane))?;
                 }
             }
-            Sync::MbarrierInvalidate { address } => {
+            SyncOp::MbarrierInvalidate { address } => {
                 for lane in lanes(mask) {
                     let (rank, offset) = self.mbarrier_place(*address, lane)?;
                     self.object(rank, offset).map_err(|f| f.at_lane(lane))?;
                     self.cluster.blocks[rank].mbarriers.remove(&offset);
                 }
             }
-            Sync::MbarrierArrive { address, to, arrivals, expect, complete, drop } => {
+            SyncOp::MbarrierArrive { address, to, arrivals, expect, complete, drop } => {
                 let values = |source: &Option<Source>| source.map_or([0; 32], |s| self.values(s));
-                let (arrivals, expect, complete) = (values(arrivals), values(expect), values(complete));
+                let (arrivals, expect, complete) =
+                    (values(arrivals), values(expect), values(complete));
                 let mut states = [0; 32];
                 for lane in lanes(mask) {
                     let at = self.mbarrier_place(*address, lane)?;
-                    let transfer = i64::from(expect[lane] as u32) - i64::from(complete[lane] as u32);
-                    let arrived = self.arrive_on(self.warp.id, at, arrivals[lane] as u32, transfer, *drop);
+                    let transfer =
+                        i64::from(expect[lane] as u32) - i64::from(complete[lane] as u32);
+                    let arrived =
+                        self.arrive_on(self.warp.id, at, arrivals[lane] as u32, transfer, *drop);
                     states[lane] = arrived.map_err(|f| f.at_lane(lane))?;
                 }
                 if let Some(to) = to {
                     self.warp.write(*to, mask, &states);
                 }
             }
-            Sync::MbarrierWait { address, to, phase, parity } => {
+            SyncOp::MbarrierWait { address, to, phase, parity } => {
                 let phases = self.values(*phase);
                 let mut done = 0;
                 for lane in lanes(mask) {
                     let at = self.mbarrier_place(*address, lane)?;
-                    let passed = self.wait_on(at, phases[lane], *parity).map_err(|f| f.at_lane(lane))?;
+                    let passed =
+                        self.wait_on(at, phases[lane], *parity).map_err(|f| f.at_lane(lane))?;
                     done |= u32::from(passed) << lane;
                 }
                 self.warp.write_predicate(*to, mask, done);
@@ -104,7 +108,7 @@ impl Context<'_, '_> {
                     self.machine.counters.mbarrier_waits += 1;
                 }
             }
-            Sync::MbarrierPending { to, state } => {
+            SyncOp::MbarrierPending { to, state } => {
                 let result = self.values(*state).map(|state| state & MAX_COUNT);
                 self.warp.write(*to, mask, &result);
             }
@@ -114,22 +118,36 @@ impl Context<'_, '_> {
     }
 
     /// Block and place of an object.
-    pub(super) fn mbarrier_place(&self, at: MbarrierAddress, lane: usize) -> Result<(usize, u32), Fault> {
+    pub(super) fn mbarrier_place(
+        &self,
+        at: MbarrierAddress,
+        lane: usize,
+    ) -> Result<(usize, u32), Fault> {
         let address = self.addresses(at.address)[lane];
         self.mbarrier_at(at.space, address).map_err(|f| f.at_lane(lane))
     }
 
     /// Block and place of the object at an address.
-    pub(super) fn mbarrier_at(&self, space: crate::ptx::Space, address: u64) -> Result<(usize, u32), Fault> {
+    pub(super) fn mbarrier_at(
+        &self,
+        space: crate::ptx::Space,
+        address: u64,
+    ) -> Result<(usize, u32), Fault> {
         match self.place(space, address, 8, 8)? {
             Place::Shared { rank, offset } => Ok((rank, offset as u32)),
-            _ => Err(Fault::new(FaultKind::AddressSpace, format!("the mbarrier at {address:#x} is not in shared memory"))),
+            _ => Err(Fault::new(
+                FaultKind::AddressSpace,
+                format!("the mbarrier at {address:#x} is not in shared memory"),
+            )),
         }
     }
 
     fn initialise(&mut self, (rank, offset): (usize, u32), count: u32) -> Result<(), Fault> {
         if count == 0 || u64::from(count) > MAX_COUNT {
-            return Err(Fault::new(FaultKind::IllegalInstruction, format!("mbarrier count {count} is not in 1..={MAX_COUNT}")));
+            return Err(Fault::new(
+                FaultKind::IllegalInstruction,
+                format!("mbarrier count {count} is not in 1..={MAX_COUNT}"),
+            ));
         }
         let objects = &mut self.cluster.blocks[rank].mbarriers;
         let range = offset.saturating_sub(7)..=offset + 7;
@@ -148,13 +166,21 @@ impl Context<'_, '_> {
     }
 
     fn object(&mut self, rank: usize, offset: u32) -> Result<&mut Mbarrier, Fault> {
-        let message = || format!("no mbarrier was initialised at {:#x}", offset + crate::ptx::SHARED_BASE);
+        let message =
+            || format!("no mbarrier was initialised at {:#x}", offset + crate::ptx::SHARED_BASE);
         let found = self.cluster.blocks[rank].mbarriers.get_mut(&offset);
         found.ok_or_else(|| Fault::new(FaultKind::IllegalInstruction, message()))
     }
 
     /// Arrivals (or none) and a change of the bytes expected, by `warp`. Returns the state before.
-    pub(super) fn arrive_on(&mut self, warp: usize, (rank, offset): (usize, u32), arrivals: u32, transfer: i64, drop: bool) -> Result<u64, Fault> {
+    pub(super) fn arrive_on(
+        &mut self,
+        warp: usize,
+        (rank, offset): (usize, u32),
+        arrivals: u32,
+        transfer: i64,
+        drop: bool,
+    ) -> Result<u64, Fault> {
         if self.object(rank, offset)?.pending < arrivals {
             // The phase is held back by operations that nobody waited for yet.
             self.deliver(rank, offset)?;
@@ -172,7 +198,10 @@ impl Context<'_, '_> {
         }
         let left = object.pending.checked_sub(arrivals);
         object.pending = left.ok_or_else(|| {
-            Fault::new(FaultKind::IllegalInstruction, format!("{arrivals} arrivals on an mbarrier whose phase needs {}", object.pending))
+            Fault::new(
+                FaultKind::IllegalInstruction,
+                format!("{arrivals} arrivals on an mbarrier whose phase needs {}", object.pending),
+            )
         })?;
         if drop {
             object.expected = object.expected.saturating_sub(1);
@@ -181,7 +210,12 @@ impl Context<'_, '_> {
         Ok(state)
     }
 
-    fn wait_on(&mut self, (rank, offset): (usize, u32), phase: u64, parity: bool) -> Result<bool, Fault> {
+    fn wait_on(
+        &mut self,
+        (rank, offset): (usize, u32),
+        phase: u64,
+        parity: bool,
+    ) -> Result<bool, Fault> {
         let passed = |object: &Mbarrier| {
             if parity { object.phase & 1 != phase & 1 } else { object.phase > phase >> 20 }
         };
@@ -227,7 +261,11 @@ impl Context<'_, '_> {
     }
 
     /// Puts an operation in flight.
-    pub(super) fn enqueue(&mut self, (rank, offset): (usize, u32), pending: Pending) -> Result<(), Fault> {
+    pub(super) fn enqueue(
+        &mut self,
+        (rank, offset): (usize, u32),
+        pending: Pending,
+    ) -> Result<(), Fault> {
         self.object(rank, offset)?.queue.push(pending);
         Ok(())
     }

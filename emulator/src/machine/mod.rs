@@ -14,11 +14,25 @@
 //! # Ok(()) }
 //! ```
 
+mod access;
+mod async_copy;
+mod barrier;
+mod bulk;
+mod cluster;
+mod context;
 mod counters;
+mod exec;
 mod fault;
 mod global;
 mod image;
 mod launch;
+mod mbarrier;
+mod race;
+mod request;
+mod schedule;
+mod tmem;
+mod warp;
+mod wgmma;
 
 pub use counters::Counters;
 pub use fault::{Fault, FaultKind};

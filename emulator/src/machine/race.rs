@@ -108,7 +108,14 @@ impl Shadow {
     }
 
     /// Warp `w` of this block reads.
-    pub fn read(&mut self, clocks: &Clocks, w: usize, offset: usize, bytes: usize, proxy: Proxy) -> Option<Conflict> {
+    pub fn read(
+        &mut self,
+        clocks: &Clocks,
+        w: usize,
+        offset: usize,
+        bytes: usize,
+        proxy: Proxy,
+    ) -> Option<Conflict> {
         let known = &clocks.known[w];
         let bit = 1u32 << ((w - self.first_warp) & 31);
         for (index, mask) in Self::each_cell(offset, bytes) {
@@ -118,13 +125,17 @@ impl Shadow {
                 if writer != w && cell.written > known[writer] {
                     return Some(Conflict::Write(writer));
                 }
-                if proxy == Proxy::Asynchronous && cell.generic && cell.written > self.fenced[writer] {
+                if proxy == Proxy::Asynchronous
+                    && cell.generic
+                    && cell.written > self.fenced[writer]
+                {
                     return Some(Conflict::Unfenced(writer));
                 }
             }
             let superseded = cell.readers & !bit == 0
                 || cell.read_bytes != mask
-                || super::warp::lanes(cell.readers & !bit).all(|r| cell.read_last <= known[self.first_warp + r]);
+                || super::warp::lanes(cell.readers & !bit)
+                    .all(|r| cell.read_last <= known[self.first_warp + r]);
             if superseded {
                 (cell.readers, cell.read_bytes, cell.read_first) = (bit, mask, clocks.now);
             } else {
@@ -136,12 +147,21 @@ impl Shadow {
     }
 
     /// Warp `w` of this block writes; `same` says that the bytes do not change, which is no race between writers.
-    pub fn write(&mut self, clocks: &Clocks, w: usize, offset: usize, bytes: usize, proxy: Proxy, same: bool) -> Option<Conflict> {
+    pub fn write(
+        &mut self,
+        clocks: &Clocks,
+        w: usize,
+        offset: usize,
+        bytes: usize,
+        proxy: Proxy,
+        same: bool,
+    ) -> Option<Conflict> {
         let known = &clocks.known[w];
         for (index, mask) in Self::each_cell(offset, bytes) {
             let Some(cell) = self.cells.get_mut(index) else { break };
             let writer = usize::from(cell.writer);
-            if writer != w && cell.write_bytes & mask != 0 && cell.written > known[writer] && !same {
+            if writer != w && cell.write_bytes & mask != 0 && cell.written > known[writer] && !same
+            {
                 return Some(Conflict::Write(writer));
             }
             if cell.read_bytes & mask != 0 && !same {
@@ -206,7 +226,10 @@ mod tests {
         let (mut clocks, mut shadow) = pair();
         shadow.fence(&mut clocks, 0);
         shadow.write(&clocks, 0, 0, 16, Proxy::Generic, false);
-        assert_eq!(shadow.read(&clocks, 0, 0, 16, Proxy::Asynchronous), Some(Conflict::Unfenced(0)));
+        assert_eq!(
+            shadow.read(&clocks, 0, 0, 16, Proxy::Asynchronous),
+            Some(Conflict::Unfenced(0))
+        );
         shadow.fence(&mut clocks, 0);
         assert_eq!(shadow.read(&clocks, 0, 0, 16, Proxy::Asynchronous), None);
         shadow.write(&clocks, 0, 0, 16, Proxy::Asynchronous, false);

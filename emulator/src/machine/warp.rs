@@ -62,13 +62,19 @@ pub(super) struct Warp {
     diverged: u64,
     /// Failed waits on an `mbarrier` since the cluster last made progress.
     pub idle_polls: u32,
-    pub progress_seen: u64,
     /// Line of the last instruction.
     pub line: u32,
 }
 
 impl Warp {
-    pub fn new(code: &Code, local_bytes: usize, block: usize, number: usize, id: usize, existing: u32) -> Self {
+    pub fn new(
+        code: &Code,
+        local_bytes: usize,
+        block: usize,
+        number: usize,
+        id: usize,
+        existing: u32,
+    ) -> Self {
         Self {
             block,
             number,
@@ -84,7 +90,6 @@ impl Warp {
             tensor_accesses: Default::default(),
             diverged: 0,
             idle_polls: 0,
-            progress_seen: 0,
             line: 0,
         }
     }
@@ -119,7 +124,10 @@ impl Warp {
             let mut j = i + 1;
             while j < self.groups.len() {
                 let joins = |g: &Group| matches!(g.wait, Wait::Ready | Wait::Lanes { .. });
-                if self.groups[i].pc == self.groups[j].pc && joins(&self.groups[i]) && joins(&self.groups[j]) {
+                if self.groups[i].pc == self.groups[j].pc
+                    && joins(&self.groups[i])
+                    && joins(&self.groups[j])
+                {
                     let other = self.groups.swap_remove(j);
                     self.groups[i].mask |= other.mask;
                     self.groups[i].wait = Wait::Ready;
@@ -175,11 +183,6 @@ impl Warp {
         write_lanes(&mut self.registers[reg.index as usize + 1], mask, values);
     }
 
-    /// Writes a register in one lane.
-    pub fn write_lane(&mut self, reg: Reg, lane: usize, value: u64) {
-        self.registers[reg.index as usize][lane] = value;
-    }
-
     /// Fills a register with poison in the lanes of `mask`: its value is still under way.
     pub fn poison(&mut self, reg: Reg, mask: u32) {
         self.write(reg, mask, &[REGISTER_POISON; 32]);
@@ -193,7 +196,9 @@ impl Warp {
     /// A predicate operand of all lanes.
     pub fn predicate_source(&self, source: PredSource) -> u32 {
         match source {
-            PredSource::Register(pred, negated) => self.predicate(pred) ^ if negated { u32::MAX } else { 0 },
+            PredSource::Register(pred, negated) => {
+                self.predicate(pred) ^ if negated { u32::MAX } else { 0 }
+            }
             PredSource::Constant(true) => u32::MAX,
             PredSource::Constant(false) => 0,
         }

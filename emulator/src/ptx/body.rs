@@ -9,6 +9,7 @@ use super::parser::Globals;
 use super::scope::{Fixup, Scopes, Symbol};
 use super::variable::declaration;
 use super::{Function, PtxError, Type};
+use crate::tensor::Rules;
 use std::sync::Arc;
 
 /// Most instructions of a function.
@@ -24,6 +25,7 @@ pub const DYNAMIC_ALIGN: u32 = 1024;
 struct Body<'a, 'c> {
     cursor: &'c mut Cursor<'a>,
     globals: &'c Globals<'a>,
+    rules: &'c Rules,
     scopes: Scopes<'a>,
     code: Vec<Instruction>,
     shared: u64,
@@ -36,12 +38,21 @@ struct Body<'a, 'c> {
 pub(super) fn parse<'a>(
     cursor: &mut Cursor<'a>,
     globals: &Globals<'a>,
+    rules: &Rules,
     params: &[(&'a str, u32)],
     function: &mut Function,
 ) -> Result<(), PtxError> {
     let line = cursor.line();
-    let mut body =
-        Body { cursor, globals, scopes: Scopes::new(), code: Vec::new(), shared: 0, local: 0, dynamic: false };
+    let mut body = Body {
+        cursor,
+        globals,
+        rules,
+        scopes: Scopes::new(),
+        code: Vec::new(),
+        shared: 0,
+        local: 0,
+        dynamic: false,
+    };
     for (name, offset) in params {
         body.scopes.define(name, Symbol::Place(Space::Param, u64::from(*offset)), line)?;
     }
@@ -128,7 +139,8 @@ impl<'a> Body<'a, '_> {
         let line = self.cursor.line();
         let word = self.cursor.word()?;
         let ty = word.strip_prefix('.').and_then(Type::parse);
-        let ty = ty.ok_or_else(|| self.cursor.error(format!("{word} registers are not modelled")))?;
+        let ty =
+            ty.ok_or_else(|| self.cursor.error(format!("{word} registers are not modelled")))?;
         loop {
             let name = self.cursor.word()?;
             let count = if self.cursor.take_mark('<') {
@@ -147,12 +159,21 @@ impl<'a> Body<'a, '_> {
 
     fn limit(&self, bytes: u64, line: u32) -> Result<u64, PtxError> {
         if bytes > MAX_STATIC_BYTES {
-            return Err(PtxError { line, message: format!("more than {MAX_STATIC_BYTES} bytes of shared or local memory") });
+            return Err(PtxError {
+                line,
+                message: format!("more than {MAX_STATIC_BYTES} bytes of shared or local memory"),
+            });
         }
         Ok(bytes)
     }
 
-    fn place_shared(&mut self, name: &'a str, size: u64, align: u64, line: u32) -> Result<(), PtxError> {
+    fn place_shared(
+        &mut self,
+        name: &'a str,
+        size: u64,
+        align: u64,
+        line: u32,
+    ) -> Result<(), PtxError> {
         let at = self.shared.next_multiple_of(align);
         self.shared = self.limit(at.saturating_add(size), line)?;
         self.scopes.define(name, Symbol::Place(Space::Shared, u64::from(SHARED_BASE) + at), line)
@@ -191,8 +212,14 @@ impl<'a> Body<'a, '_> {
             }
         }
         let mut labels = Vec::new();
-        let op = decode(opcode, &operands, |name| self.scopes.targets(name).map(<[_]>::to_vec), &mut labels)
-            .map_err(|message| PtxError { line, message: format!("{opcode}: {message}") })?;
+        let op = decode(
+            opcode,
+            &operands,
+            self.rules,
+            |name| self.scopes.targets(name).map(<[_]>::to_vec),
+            &mut labels,
+        )
+        .map_err(|message| PtxError { line, message: format!("{opcode}: {message}") })?;
         let instruction = self.code.len();
         for (slot, label) in labels.into_iter().enumerate() {
             self.scopes.fixup(Fixup { instruction, slot, label, line });
@@ -223,7 +250,8 @@ impl<'a> Body<'a, '_> {
             }
             Token::Mark('!') => {
                 let word = self.cursor.word()?;
-                let pred = self.name(word).predicate_register().map_err(|m| self.cursor.error(m))?;
+                let pred =
+                    self.name(word).predicate_register().map_err(|m| self.cursor.error(m))?;
                 Operand::NotPredicate(pred)
             }
             Token::Mark('-') => match self.cursor.next()? {
@@ -296,7 +324,10 @@ impl<'a> Body<'a, '_> {
 
     fn finish(self, function: &mut Function) -> Result<(), PtxError> {
         if let Some(fixup) = self.scopes.unresolved() {
-            return Err(PtxError { line: fixup.line, message: format!("no label {}", fixup.label) });
+            return Err(PtxError {
+                line: fixup.line,
+                message: format!("no label {}", fixup.label),
+            });
         }
         function.static_shared = self.shared as u32;
         function.dynamic_shared = self.dynamic;

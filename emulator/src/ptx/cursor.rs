@@ -86,7 +86,11 @@ impl<'a> Cursor<'a> {
 
     /// Takes this mark or fails.
     pub fn expect(&mut self, mark: char) -> Result<(), PtxError> {
-        if self.take_mark(mark) { Ok(()) } else { Err(self.error(format!("expected '{mark}', found {:?}", self.peek()))) }
+        if self.take_mark(mark) {
+            Ok(())
+        } else {
+            Err(self.error(format!("expected '{mark}', found {:?}", self.peek())))
+        }
     }
 
     /// Takes the rest of the current line.

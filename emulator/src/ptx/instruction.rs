@@ -1,7 +1,7 @@
 //! Pre-decoded instructions: what the machine executes.
 
-use super::operand::{Address, Pred, PredSource, Reg, Source, Space};
 use super::Type;
+use super::operand::{Address, Pred, PredSource, Reg, Source, Space};
 use std::sync::Arc;
 
 /// One value a lane of a warp.
@@ -47,7 +47,7 @@ pub enum Op {
     Flow(Flow),
     Memory(Memory),
     Warp(WarpOp),
-    Sync(Sync),
+    Sync(SyncOp),
     Async(AsyncOp),
     Tensor(super::tensor_op::TensorOp),
 }
@@ -77,11 +77,26 @@ pub enum Alu {
     /// `to = a`
     Move { to: Reg, a: Source },
     /// `to = f(a, b) op p`, `complement = !f(a, b) op p`
-    Compare { f: Test2, a: Source, b: Source, combine: Option<(BoolOp, PredSource)>, to: Option<Pred>, complement: Option<Pred> },
+    Compare {
+        f: Test2,
+        a: Source,
+        b: Source,
+        combine: Option<(BoolOp, PredSource)>,
+        to: Option<Pred>,
+        complement: Option<Pred>,
+    },
     /// As `Compare`, with the result as a number: `yes` where it holds, else 0.
     Set { f: Test2, a: Source, b: Source, combine: Option<(BoolOp, PredSource)>, to: Reg, yes: u64 },
     /// `to, second = low and high comparisons` of packed halves.
-    ComparePacked { low: Test2, high: Test2, a: Source, b: Source, combine: Option<(BoolOp, PredSource)>, to: Option<Pred>, second: Option<Pred> },
+    ComparePacked {
+        low: Test2,
+        high: Test2,
+        a: Source,
+        b: Source,
+        combine: Option<(BoolOp, PredSource)>,
+        to: Option<Pred>,
+        second: Option<Pred>,
+    },
     /// `to = p ? a : b`
     Select { to: Reg, a: Source, b: Source, p: PredSource },
     /// `to = table[2a + b]` on predicates.
@@ -91,9 +106,27 @@ pub enum Alu {
     /// `parts = from`, the first lowest, each of `bits` bits.
     Unpack { to: Vec<Option<Reg>>, from: Source, bits: u32 },
     /// `lop3` with a predicate: `to = f(a, b, c)`, `p = (to != 0) op q`.
-    MapTest { f: Map3, to: Option<Reg>, a: Source, b: Source, c: Source, p: Pred, op: BoolOp, q: PredSource },
+    MapTest {
+        f: Map3,
+        to: Option<Reg>,
+        a: Source,
+        b: Source,
+        c: Source,
+        p: Pred,
+        op: BoolOp,
+        q: PredSource,
+    },
     /// `add.cc`, `madc.hi` and kin: `a * b + c` or `a + b`, with the carry flag in and out.
-    Carry { kind: CarryKind, bits: u32, to: Reg, a: Source, b: Source, c: Source, carry_in: bool, carry_out: bool },
+    Carry {
+        kind: CarryKind,
+        bits: u32,
+        to: Reg,
+        a: Source,
+        b: Source,
+        c: Source,
+        carry_in: bool,
+        carry_out: bool,
+    },
 }
 
 /// What a carry instruction adds.
@@ -158,7 +191,15 @@ pub enum Memory {
     /// `st`
     Store { space: Space, ty: Type, from: Vec<Source>, address: Address, order: Order },
     /// `atom` (with `to`) and `red` (without), element by element of a vector.
-    Atomic { space: Space, bits: u32, f: Combine, to: Vec<Reg>, address: Address, a: Vec<Source>, b: Option<Source> },
+    Atomic {
+        space: Space,
+        bits: u32,
+        f: Combine,
+        to: Vec<Reg>,
+        address: Address,
+        a: Vec<Source>,
+        b: Option<Source>,
+    },
     /// `prefetch`, `discard`, `applypriority`: the address must be valid.
     Touch { space: Space, address: Address },
     /// `mapa`: the same place in another block of the cluster; generic addresses if the flag is set.
@@ -174,7 +215,15 @@ pub enum Memory {
 /// Exchange between the lanes of a warp.
 pub enum WarpOp {
     /// `shfl.sync`
-    Shuffle { mode: ShuffleMode, to: Option<Reg>, in_range: Option<Pred>, a: Source, b: Source, c: Source, mask: Source },
+    Shuffle {
+        mode: ShuffleMode,
+        to: Option<Reg>,
+        in_range: Option<Pred>,
+        a: Source,
+        b: Source,
+        c: Source,
+        mask: Source,
+    },
     /// `vote.sync`; `ballot` writes a register, the others a predicate.
     Vote { mode: VoteMode, to: Option<Reg>, to_pred: Option<Pred>, p: PredSource, mask: Source },
     /// `match.sync`
@@ -210,9 +259,15 @@ pub enum VoteMode {
 }
 
 /// Barriers and fences.
-pub enum Sync {
+pub enum SyncOp {
     /// `bar`, `barrier`
-    Barrier { id: Source, threads: Option<Source>, waits: bool, aligned: bool, reduce: Option<BarrierReduce> },
+    Barrier {
+        id: Source,
+        threads: Option<Source>,
+        waits: bool,
+        aligned: bool,
+        reduce: Option<BarrierReduce>,
+    },
     /// `barrier.cluster.arrive`
     ClusterArrive { aligned: bool },
     /// `barrier.cluster.wait`
@@ -226,7 +281,14 @@ pub enum Sync {
     /// `mbarrier.inval`
     MbarrierInvalidate { address: MbarrierAddress },
     /// `mbarrier.arrive`, `.arrive_drop`, `.expect_tx`, `.complete_tx` in one: `expect` and `complete` bytes, then arrivals.
-    MbarrierArrive { address: MbarrierAddress, to: Option<Reg>, arrivals: Option<Source>, expect: Option<Source>, complete: Option<Source>, drop: bool },
+    MbarrierArrive {
+        address: MbarrierAddress,
+        to: Option<Reg>,
+        arrivals: Option<Source>,
+        expect: Option<Source>,
+        complete: Option<Source>,
+        drop: bool,
+    },
     /// `mbarrier.test_wait`, `.try_wait`
     MbarrierWait { address: MbarrierAddress, to: Pred, phase: Source, parity: bool },
     /// `mbarrier.pending_count`
@@ -257,7 +319,13 @@ pub struct BarrierReduce {
 /// Asynchronous copies.
 pub enum AsyncOp {
     /// `cp.async`: `bytes` to shared memory, of which `size` come from global memory and the rest are zero.
-    Copy { bytes: u32, to: Address, from: Address, size: Option<Source>, ignore: Option<PredSource> },
+    Copy {
+        bytes: u32,
+        to: Address,
+        from: Address,
+        size: Option<Source>,
+        ignore: Option<PredSource>,
+    },
     /// `cp.async.commit_group`
     Commit,
     /// `cp.async.wait_group`; `wait_all` is none.
@@ -288,8 +356,16 @@ pub struct Bulk {
     pub multicast: Option<Source>,
     /// `.cp_mask`
     pub byte_mask: Option<Source>,
-    /// Element combination of `cp.reduce.async.bulk`, and the element's bits.
-    pub reduce: Option<(Combine, u32)>,
+    /// Of `cp.reduce.async.bulk`.
+    pub reduce: Option<Reduce>,
+}
+
+/// How a reducing bulk copy combines.
+pub enum Reduce {
+    /// Elements of so many bits.
+    Typed(Combine, u32),
+    /// The operation of this name, in the type of the tensor map.
+    ByMap(&'static str),
 }
 
 /// Which way a bulk copy goes.
@@ -308,7 +384,7 @@ pub enum BulkSide {
     /// Contiguous bytes.
     Linear { address: Address, bytes: Source },
     /// A tensor map's box.
-    Tensor { map: Address, coordinates: Vec<Source>, offsets: Vec<Source>, mode: TensorMode },
+    Tensor { map: Address, coordinates: Vec<Source>, mode: TensorMode },
 }
 
 /// How a tensor copy walks the tensor.
@@ -316,8 +392,6 @@ pub enum BulkSide {
 pub enum TensorMode {
     /// `.tile`
     Tile,
-    /// `.im2col`
-    Im2col,
     /// `.tile::gather4`
     Gather4,
     /// `.tile::scatter4`

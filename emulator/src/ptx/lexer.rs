@@ -92,7 +92,8 @@ impl<'a> Lexer<'a> {
                 }
                 (b'/', b'*') => {
                     let rest = &self.text[self.at + 2..];
-                    let length = rest.find("*/").ok_or_else(|| self.error("comment without end"))?;
+                    let length =
+                        rest.find("*/").ok_or_else(|| self.error("comment without end"))?;
                     self.line += rest[..length].matches('\n').count() as u32;
                     self.at += length + 4;
                 }
@@ -133,15 +134,23 @@ impl<'a> Lexer<'a> {
         let text = &self.text[start..self.at];
         let bad = || self.error(format!("malformed number {text}"));
         let digits = |radix: u32, digits: &str| {
-            u64::from_str_radix(digits.trim_end_matches(['u', 'U']), radix).map(Token::Integer).map_err(|_| bad())
+            u64::from_str_radix(digits.trim_end_matches(['u', 'U']), radix)
+                .map(Token::Integer)
+                .map_err(|_| bad())
         };
         let lower = text.as_bytes().get(1).map(u8::to_ascii_lowercase);
         match (text.as_bytes()[0], lower) {
             (b'0', Some(b'x')) => digits(16, &text[2..]),
             (b'0', Some(b'b')) => digits(2, &text[2..]),
-            (b'0', Some(b'f')) if text.len() == 10 => u32::from_str_radix(&text[2..], 16).map(Token::Single).map_err(|_| bad()),
-            (b'0', Some(b'd')) if text.len() == 18 => u64::from_str_radix(&text[2..], 16).map(Token::Double).map_err(|_| bad()),
-            _ if text.contains(['.', 'e', 'E']) => text.parse::<f64>().map(|x| Token::Double(x.to_bits())).map_err(|_| bad()),
+            (b'0', Some(b'f')) if text.len() == 10 => {
+                u32::from_str_radix(&text[2..], 16).map(Token::Single).map_err(|_| bad())
+            }
+            (b'0', Some(b'd')) if text.len() == 18 => {
+                u64::from_str_radix(&text[2..], 16).map(Token::Double).map_err(|_| bad())
+            }
+            _ if text.contains(['.', 'e', 'E']) => {
+                text.parse::<f64>().map(|x| Token::Double(x.to_bits())).map_err(|_| bad())
+            }
             (b'0', Some(b'0'..=b'9')) => digits(8, &text[1..]),
             // Decimal literals may have up to 20 digits: 2^64 - 1.
             _ => digits(10, text),
@@ -151,7 +160,11 @@ impl<'a> Lexer<'a> {
     /// Whether the sign at the cursor belongs to a decimal exponent such as `1.5e-3`.
     fn is_exponent(&self, start: usize) -> bool {
         let before = &self.text[start..self.at];
-        before.ends_with(['e', 'E']) && !before.starts_with("0x") && before.as_bytes()[..before.len() - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.')
+        before.ends_with(['e', 'E'])
+            && !before.starts_with("0x")
+            && before.as_bytes()[..before.len() - 1]
+                .iter()
+                .all(|b| b.is_ascii_digit() || *b == b'.')
     }
 }
 
@@ -185,14 +198,17 @@ mod tests {
                 Token::Mark(':'),
             ]
         );
-        assert_eq!(all("0f3F800000 0d3FF0000000000000 1.5e-3 017 0b101 18446744073709551615"), [
-            Token::Single(0x3f80_0000),
-            Token::Double(1f64.to_bits()),
-            Token::Double(1.5e-3f64.to_bits()),
-            Token::Integer(15),
-            Token::Integer(5),
-            Token::Integer(u64::MAX),
-        ]);
+        assert_eq!(
+            all("0f3F800000 0d3FF0000000000000 1.5e-3 017 0b101 18446744073709551615"),
+            [
+                Token::Single(0x3f80_0000),
+                Token::Double(1f64.to_bits()),
+                Token::Double(1.5e-3f64.to_bits()),
+                Token::Integer(15),
+                Token::Integer(5),
+                Token::Integer(u64::MAX),
+            ]
+        );
     }
 
     #[test]

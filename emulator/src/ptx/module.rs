@@ -1,6 +1,8 @@
 //! What a PTX text declares: functions, their parameters, module-scope variables.
 
-use super::PtxError;
+use super::{Code, PtxError};
+use crate::tensor::Rules;
+use std::sync::Arc;
 
 /// One parsed PTX text.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +15,8 @@ pub struct Module {
     pub functions: Vec<Function>,
     /// Module-scope `.global` and `.const` variables. [`crate::machine::Image::load`] gives them addresses.
     pub variables: Vec<Variable>,
+    /// The layout rules that its instructions follow.
+    pub rules: Rules,
 }
 
 impl Module {
@@ -21,7 +25,15 @@ impl Module {
     /// # Errors
     /// [`PtxError`] for malformed text and for every instruction or qualifier that is not modelled.
     pub fn parse(text: &str) -> Result<Self, PtxError> {
-        Err(PtxError { line: 1, message: format!("not implemented: {} bytes", text.len()) })
+        Self::parse_with(text, &Rules::default())
+    }
+
+    /// As [`Self::parse`], with layout rules other than the ISA's: for tests that break one on purpose.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_with(text: &str, rules: &Rules) -> Result<Self, PtxError> {
+        super::parser::parse(text, rules)
     }
 
     /// The compute capability that `.target` names, times ten: `sm_90a` is 90. 0 where there is no number.
@@ -68,6 +80,8 @@ pub struct Function {
     pub required_cluster: Option<[u32; 3]>,
     /// `.minnctapersm`.
     pub min_blocks_per_sm: Option<u32>,
+    /// Its instructions.
+    pub(crate) code: Arc<Code>,
 }
 
 /// One kernel parameter.

@@ -84,7 +84,11 @@ pub(super) enum Operand<'a> {
     Name(&'a str),
     Vector(Vec<Operand<'a>>),
     /// `[base + offset, {coordinates}]`.
-    Address { base: Box<Operand<'a>>, offset: i64, coordinates: Option<Vec<Operand<'a>>> },
+    Address {
+        base: Box<Operand<'a>>,
+        offset: i64,
+        coordinates: Option<Vec<Operand<'a>>>,
+    },
     /// `d|p`.
     Pair(Box<Operand<'a>>, Box<Operand<'a>>),
     /// `_`.
@@ -96,14 +100,24 @@ impl Operand<'_> {
     pub fn source(&self, ty: Type) -> Result<Source, String> {
         Ok(match self {
             Self::Register(reg) if u32::from(reg.bits) < ty.bits() => {
-                return Err(format!("a {}-bit register where {} bits are read", reg.bits, ty.bits()));
+                return Err(format!(
+                    "a {}-bit register where {} bits are read",
+                    reg.bits,
+                    ty.bits()
+                ));
             }
             Self::Register(reg) => Source::Register(*reg),
-            Self::Integer(value) if ty == Type::F32 => Source::Constant(u64::from((*value as i64 as f32).to_bits())),
-            Self::Integer(value) if ty == Type::F64 => Source::Constant((*value as i64 as f64).to_bits()),
+            Self::Integer(value) if ty == Type::F32 => {
+                Source::Constant(u64::from((*value as i64 as f32).to_bits()))
+            }
+            Self::Integer(value) if ty == Type::F64 => {
+                Source::Constant((*value as i64 as f64).to_bits())
+            }
             Self::Integer(value) => Source::Constant(*value & low_bits(ty.bits())),
             Self::Single(bits) if ty.bits() == 32 => Source::Constant(u64::from(*bits)),
-            Self::Single(bits) if ty == Type::F64 => Source::Constant(f64::from(f32::from_bits(*bits)).to_bits()),
+            Self::Single(bits) if ty == Type::F64 => {
+                Source::Constant(f64::from(f32::from_bits(*bits)).to_bits())
+            }
             Self::Double(bits) if ty.bits() == 64 => Source::Constant(*bits),
             Self::Double(bits) if ty == Type::F32 || ty == Type::B32 => {
                 Source::Constant(u64::from((f64::from_bits(*bits) as f32).to_bits()))
@@ -121,7 +135,9 @@ impl Operand<'_> {
     pub fn register(&self, ty: Type) -> Result<Reg, String> {
         match self {
             Self::Register(reg) if u32::from(reg.bits) >= ty.bits() => Ok(*reg),
-            Self::Register(reg) => Err(format!("a {}-bit register where {} bits are written", reg.bits, ty.bits())),
+            Self::Register(reg) => {
+                Err(format!("a {}-bit register where {} bits are written", reg.bits, ty.bits()))
+            }
             Self::Name(name) => Err(format!("unknown name {name}")),
             other => Err(format!("not a destination: {other:?}")),
         }
@@ -156,7 +172,9 @@ impl Operand<'_> {
     /// An address without coordinates.
     pub fn address(&self) -> Result<Address, String> {
         match self {
-            Self::Address { base, offset, coordinates: None } => Ok(Address { base: base.address_base()?, offset: *offset }),
+            Self::Address { base, offset, coordinates: None } => {
+                Ok(Address { base: base.address_base()?, offset: *offset })
+            }
             other => Err(format!("not an address: {other:?}")),
         }
     }
@@ -165,7 +183,8 @@ impl Operand<'_> {
     pub fn tensor_address(&self) -> Result<(Address, Vec<Source>), String> {
         match self {
             Self::Address { base, offset, coordinates: Some(coordinates) } => {
-                let coordinates = coordinates.iter().map(|c| c.source(Type::B32)).collect::<Result<_, _>>()?;
+                let coordinates =
+                    coordinates.iter().map(|c| c.source(Type::B32)).collect::<Result<_, _>>()?;
                 Ok((Address { base: base.address_base()?, offset: *offset }, coordinates))
             }
             other => Err(format!("not a tensor address: {other:?}")),

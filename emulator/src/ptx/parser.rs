@@ -6,6 +6,7 @@ use super::lexer::{Token, tokens};
 use super::scope::Symbol;
 use super::variable::declaration;
 use super::{Function, Module, Param, PtxError, Variable};
+use crate::tensor::Rules;
 use std::collections::HashMap;
 
 /// The most bytes of a parameter buffer (CUDA 12.1 on, sm_70 on).
@@ -28,8 +29,10 @@ pub(super) struct Globals<'a> {
 }
 
 /// Parses a whole text.
-pub(super) fn parse(text: &str) -> Result<Module, PtxError> {
-    let mut parser = Parser { cursor: Cursor::new(tokens(text)?), module: Module::default(), globals: Globals::default() };
+pub(super) fn parse(text: &str, rules: &Rules) -> Result<Module, PtxError> {
+    let module = Module { rules: *rules, ..Module::default() };
+    let mut parser =
+        Parser { cursor: Cursor::new(tokens(text)?), module, globals: Globals::default() };
     while parser.cursor.peek().is_some() {
         parser.directive()?;
     }
@@ -64,7 +67,9 @@ impl<'a> Parser<'a> {
                 ".address_size" => {
                     return match self.cursor.small()? {
                         64 => Ok(()),
-                        other => Err(self.cursor.error(format!(".address_size {other} is not modelled, only 64"))),
+                        other => Err(self
+                            .cursor
+                            .error(format!(".address_size {other} is not modelled, only 64"))),
                     };
                 }
                 ".file" | ".loc" => {
@@ -83,7 +88,11 @@ impl<'a> Parser<'a> {
                 ".shared" => return self.shared(external),
                 ".func" => return self.function_declaration(),
                 ".entry" => return self.entry(),
-                _ => return Err(self.cursor.error(format!("{word} at module scope is not modelled"))),
+                _ => {
+                    return Err(self
+                        .cursor
+                        .error(format!("{word} at module scope is not modelled")));
+                }
             }
         }
     }
@@ -106,7 +115,10 @@ impl<'a> Parser<'a> {
         let found = declaration(&mut self.cursor)?;
         self.cursor.expect(';')?;
         if external {
-            return Err(PtxError { line, message: format!("{}: linking of .extern variables is not modelled", found.name) });
+            return Err(PtxError {
+                line,
+                message: format!("{}: linking of .extern variables is not modelled", found.name),
+            });
         }
         let index = self.module.variables.len() as u32;
         self.define(found.name, Symbol::Variable(index, constant), line)?;
@@ -167,7 +179,7 @@ impl<'a> Parser<'a> {
         if self.cursor.take_mark(';') {
             return Ok(()); // a prototype
         }
-        body::parse(&mut self.cursor, &self.globals, &names, &mut function)?;
+        body::parse(&mut self.cursor, &self.globals, &self.module.rules, &names, &mut function)?;
         self.module.functions.push(function);
         Ok(())
     }
@@ -181,7 +193,10 @@ impl<'a> Parser<'a> {
         let offset = u64::from(function.param_bytes).next_multiple_of(found.align);
         let end = offset.saturating_add(found.size);
         if end > u64::from(MAX_PARAM_BYTES) {
-            return Err(PtxError { line, message: format!("more than {MAX_PARAM_BYTES} bytes of parameters") });
+            return Err(PtxError {
+                line,
+                message: format!("more than {MAX_PARAM_BYTES} bytes of parameters"),
+            });
         }
         function.param_bytes = end as u32;
         function.params.push(Param {

@@ -99,7 +99,13 @@ impl<'a> Scopes<'a> {
     }
 
     /// Declares `name` or `name<count>` registers.
-    pub fn registers(&mut self, name: &'a str, ty: Type, count: Option<u32>, line: u32) -> Result<(), PtxError> {
+    pub fn registers(
+        &mut self,
+        name: &'a str,
+        ty: Type,
+        count: Option<u32>,
+        line: u32,
+    ) -> Result<(), PtxError> {
         let number = count.unwrap_or(1);
         let bits = ty.bits() as u8;
         let stride = if ty == Type::B128 { 2 } else { 1 };
@@ -113,7 +119,11 @@ impl<'a> Scopes<'a> {
             self.words += number * ty.bits().div_ceil(32);
         }
         let first = Reg { index, bits };
-        let symbol = if count.is_some() { Symbol::Registers { first, stride, count: number } } else { Symbol::Register(first) };
+        let symbol = if count.is_some() {
+            Symbol::Registers { first, stride, count: number }
+        } else {
+            Symbol::Register(first)
+        };
         self.define(name, symbol, line)
     }
 
@@ -160,7 +170,10 @@ impl<'a> Scopes<'a> {
                 if let Some(Symbol::Registers { first, stride, count }) = symbols.get(base)
                     && number < *count
                 {
-                    return register(Reg { index: first.index + number * stride, bits: first.bits });
+                    return register(Reg {
+                        index: first.index + number * stride,
+                        bits: first.bits,
+                    });
                 }
             }
         }

@@ -68,7 +68,14 @@ impl Type {
             Self::Pred => 1,
             Self::B8 | Self::U8 | Self::S8 => 8,
             Self::B16 | Self::U16 | Self::S16 | Self::F16 | Self::Bf16 => 16,
-            Self::B32 | Self::U32 | Self::S32 | Self::U16x2 | Self::S16x2 | Self::F16x2 | Self::Bf16x2 | Self::F32 => 32,
+            Self::B32
+            | Self::U32
+            | Self::S32
+            | Self::U16x2
+            | Self::S16x2
+            | Self::F16x2
+            | Self::Bf16x2
+            | Self::F32 => 32,
             Self::B64 | Self::U64 | Self::S64 | Self::F32x2 | Self::F64 => 64,
             Self::B128 => 128,
         }
@@ -89,7 +96,8 @@ impl Type {
     /// `.uN` or `.sN`.
     #[must_use]
     pub fn is_integer(self) -> bool {
-        self.is_signed() || matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64 | Self::U16x2)
+        self.is_signed()
+            || matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64 | Self::U16x2)
     }
 
     /// `.bN`.

@@ -31,7 +31,9 @@ pub(super) fn declaration<'a>(cursor: &mut Cursor<'a>) -> Result<Declaration<'a>
             ".v4" => lanes = 4,
             _ if word.starts_with('.') => {
                 let ty = Type::parse(&word[1..]).filter(|ty| ty.bytes() > 0);
-                element = Some(ty.ok_or_else(|| cursor.error(format!("{word} in a declaration is not modelled")))?);
+                element = Some(ty.ok_or_else(|| {
+                    cursor.error(format!("{word} in a declaration is not modelled"))
+                })?);
             }
             _ => break word,
         }
@@ -39,7 +41,9 @@ pub(super) fn declaration<'a>(cursor: &mut Cursor<'a>) -> Result<Declaration<'a>
     let element = element.ok_or_else(|| cursor.error(format!("{name} has no type")))?;
     let align = align.unwrap_or(u64::from(element.bytes()) * lanes);
     if !align.is_power_of_two() || align > 1 << 20 {
-        return Err(cursor.error(format!("alignment {align} of {name} is not a power of two below 2^20")));
+        return Err(
+            cursor.error(format!("alignment {align} of {name} is not a power of two below 2^20"))
+        );
     }
     let mut count = lanes;
     let mut open = false;
@@ -60,12 +64,19 @@ pub(super) fn declaration<'a>(cursor: &mut Cursor<'a>) -> Result<Declaration<'a>
         size = initial.len() as u64;
     }
     if size > MAX_BYTES || (initial.len() as u64) > size {
-        return Err(cursor.error(format!("{name} has {size} bytes, its initialiser {}", initial.len())));
+        return Err(
+            cursor.error(format!("{name} has {size} bytes, its initialiser {}", initial.len()))
+        );
     }
     Ok(Declaration { name, size, align, initial })
 }
 
-fn initializer(cursor: &mut Cursor<'_>, element: Type, bytes: &mut Vec<u8>, depth: u32) -> Result<(), PtxError> {
+fn initializer(
+    cursor: &mut Cursor<'_>,
+    element: Type,
+    bytes: &mut Vec<u8>,
+    depth: u32,
+) -> Result<(), PtxError> {
     if depth > 8 {
         return Err(cursor.error("initialiser nested too deeply"));
     }

@@ -6,7 +6,12 @@ use crate::ptx::{Alu, BoolOp, CarryKind, Lanes, PredSource, Source};
 
 impl Context<'_, '_> {
     pub(super) fn alu(&mut self, alu: &Alu, mask: u32) {
-        let float = matches!(alu, Alu::Map1 { float: true, .. } | Alu::Map2 { float: true, .. } | Alu::Map3 { float: true, .. });
+        let float = matches!(
+            alu,
+            Alu::Map1 { float: true, .. }
+                | Alu::Map2 { float: true, .. }
+                | Alu::Map3 { float: true, .. }
+        );
         if float {
             self.machine.counters.float += 1;
         } else {
@@ -38,12 +43,14 @@ impl Context<'_, '_> {
             }
             Alu::Set { f, a, b, combine, to, yes } => {
                 let truth = self.combined(f(&self.values(*a), &self.values(*b)), *combine);
-                let result: Lanes = std::array::from_fn(|lane| if truth >> lane & 1 == 1 { *yes } else { 0 });
+                let result: Lanes =
+                    std::array::from_fn(|lane| if truth >> lane & 1 == 1 { *yes } else { 0 });
                 self.warp.write(*to, mask, &result);
             }
             Alu::ComparePacked { low, high, a, b, combine, to, second } => {
                 let (a, b) = (self.values(*a), self.values(*b));
-                let (low, high) = (self.combined(low(&a, &b), *combine), self.combined(high(&a, &b), *combine));
+                let (low, high) =
+                    (self.combined(low(&a, &b), *combine), self.combined(high(&a, &b), *combine));
                 if let Some(to) = to {
                     self.warp.write_predicate(*to, mask, low);
                 }
@@ -53,7 +60,8 @@ impl Context<'_, '_> {
             }
             Alu::Select { to, a, b, p } => {
                 let (a, b, p) = (self.values(*a), self.values(*b), self.warp.predicate_source(*p));
-                let result: Lanes = std::array::from_fn(|lane| if p >> lane & 1 == 1 { a[lane] } else { b[lane] });
+                let result: Lanes =
+                    std::array::from_fn(|lane| if p >> lane & 1 == 1 { a[lane] } else { b[lane] });
                 self.warp.write(*to, mask, &result);
             }
             Alu::Logic { table, to, a, b } => {
@@ -80,7 +88,10 @@ impl Context<'_, '_> {
             }
             Alu::MapTest { f, to, a, b, c, p, op, q } => {
                 let result = f(&self.values(*a), &self.values(*b), &self.values(*c));
-                let truth = result.iter().enumerate().fold(0, |mask, (lane, x)| mask | u32::from(*x != 0) << lane);
+                let truth = result
+                    .iter()
+                    .enumerate()
+                    .fold(0, |mask, (lane, x)| mask | u32::from(*x != 0) << lane);
                 let truth = op.apply(truth, self.warp.predicate_source(*q));
                 if let Some(to) = to {
                     self.warp.write(*to, mask, &result);
@@ -178,7 +189,10 @@ mod tests {
         assert_eq!(carry_step(CarryKind::Sub, 32, [1, 2, 0], false), (0xffff_ffff, true));
         assert_eq!(carry_step(CarryKind::Sub, 32, [2, 1, 0], true), (0, false));
         assert_eq!(carry_step(CarryKind::MadLow, 32, [0xffff_ffff, 2, 2], false), (0, true));
-        assert_eq!(carry_step(CarryKind::MadHigh(false), 32, [0xffff_ffff, 2, 2], false), (3, false));
+        assert_eq!(
+            carry_step(CarryKind::MadHigh(false), 32, [0xffff_ffff, 2, 2], false),
+            (3, false)
+        );
         assert_eq!(carry_step(CarryKind::MadHigh(true), 32, [0xffff_ffff, 2, 2], false), (1, true));
     }
 }

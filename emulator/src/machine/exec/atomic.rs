@@ -1,8 +1,8 @@
 //! `atom` and `red`: lanes one after another.
 
-use super::memory::{Request, word};
 use crate::machine::Fault;
 use crate::machine::context::Context;
+use crate::machine::request::{Request, word};
 use crate::machine::warp::lanes;
 use crate::ptx::{Lanes, Memory, Order};
 
@@ -20,7 +20,8 @@ impl Context<'_, '_> {
         let mut request = Request::new(bytes);
         for lane in lanes(mask) {
             let mut one = || {
-                let place = self.place(*space, addresses[lane], bytes, bytes.next_power_of_two())?;
+                let place =
+                    self.place(*space, addresses[lane], bytes, bytes.next_power_of_two())?;
                 request.note(place);
                 let mut buffer = [0u8; 32];
                 self.read(place, lane, &mut buffer[..bytes], Order::Strong)?;

@@ -9,7 +9,12 @@ use crate::ptx::{Lanes, ShuffleMode, Source, VoteMode, WarpOp};
 const UNDEFINED: u64 = 0xDEAD_BEEF;
 
 impl Context<'_, '_> {
-    pub(super) fn exchange(&mut self, op: &WarpOp, group: usize, mask: u32) -> Result<Outcome, Fault> {
+    pub(super) fn exchange(
+        &mut self,
+        op: &WarpOp,
+        group: usize,
+        mask: u32,
+    ) -> Result<Outcome, Fault> {
         if let WarpOp::ActiveMask { to } = op {
             self.warp.write(*to, mask, &[u64::from(mask); 32]);
             return Ok(Outcome::Next);
@@ -29,7 +34,9 @@ impl Context<'_, '_> {
         while left != 0 {
             let first = left.trailing_zeros() as usize;
             let wanted = masks[first] as u32;
-            let same = lanes(left).filter(|&lane| masks[lane] as u32 == wanted).fold(0, |m, lane| m | 1 << lane);
+            let same = lanes(left)
+                .filter(|&lane| masks[lane] as u32 == wanted)
+                .fold(0, |m, lane| m | 1 << lane);
             if same & !wanted != 0 {
                 let lane = (same & !wanted).trailing_zeros() as usize;
                 let message = format!("the lane is not in its own member mask {wanted:#010x}");
@@ -64,9 +71,11 @@ impl Context<'_, '_> {
                 let mut result: Lanes = [0; 32];
                 let mut valid = 0;
                 for lane in lanes(mask) {
-                    let (source, inside) = shuffle_source(*mode, lane as i32, b[lane] as u32, c[lane] as u32);
+                    let (source, inside) =
+                        shuffle_source(*mode, lane as i32, b[lane] as u32, c[lane] as u32);
                     // The value of a lane that does not take part is undefined.
-                    result[lane] = if mask >> source & 1 == 1 { a[source] & 0xffff_ffff } else { UNDEFINED };
+                    result[lane] =
+                        if mask >> source & 1 == 1 { a[source] & 0xffff_ffff } else { UNDEFINED };
                     valid |= u32::from(inside) << lane;
                 }
                 if let Some(to) = to {
@@ -92,11 +101,17 @@ impl Context<'_, '_> {
             }
             WarpOp::Match { all, to, all_equal, a, .. } => {
                 let a = self.values(*a);
-                let equal = |x: u64| lanes(mask).filter(|&lane| a[lane] == x).fold(0u32, |m, lane| m | 1 << lane);
+                let equal = |x: u64| {
+                    lanes(mask).filter(|&lane| a[lane] == x).fold(0u32, |m, lane| m | 1 << lane)
+                };
                 let uniform = lanes(mask).next().is_some_and(|first| equal(a[first]) == mask);
                 let mut result: Lanes = [0; 32];
                 for lane in lanes(mask) {
-                    result[lane] = if *all { u64::from(if uniform { mask } else { 0 }) } else { u64::from(equal(a[lane])) };
+                    result[lane] = if *all {
+                        u64::from(if uniform { mask } else { 0 })
+                    } else {
+                        u64::from(equal(a[lane]))
+                    };
                 }
                 if let Some(to) = to {
                     self.warp.write(*to, mask, &result);
@@ -108,7 +123,8 @@ impl Context<'_, '_> {
             WarpOp::Reduce { f, abs, to, a, .. } => {
                 let a = self.values(*a);
                 let keep = if *abs { 0x7fff_ffff } else { 0xffff_ffff };
-                let total = lanes(mask).map(|lane| a[lane] & keep).reduce(|x, y| f(x, y, 0)).unwrap_or(0);
+                let total =
+                    lanes(mask).map(|lane| a[lane] & keep).reduce(|x, y| f(x, y, 0)).unwrap_or(0);
                 self.warp.write(*to, mask, &[total; 32]);
             }
             WarpOp::Elect { to, leader, .. } => {

@@ -2,72 +2,20 @@
 
 use crate::machine::access::{Place, space_of, window};
 use crate::machine::context::Context;
+use crate::machine::request::{Request, word};
 use crate::machine::warp::lanes;
 use crate::machine::{Fault, FaultKind};
 use crate::ptx::{Address, Lanes, Memory, Order, Reg, Source, Space, Type};
 
-/// Bytes of a sector: the unit in which global memory moves.
-const SECTOR: u64 = 32;
-
-/// The places that the lanes of one request touch.
-#[derive(Default)]
-pub(in crate::machine) struct Request {
-    global: Vec<u64>,
-    shared: Vec<u32>,
-    bytes: usize,
-}
-
-impl Request {
-    pub fn new(bytes: usize) -> Self {
-        Self { bytes, ..Self::default() }
-    }
-
-    pub fn note(&mut self, place: Place) {
-        match place {
-            Place::Global(address) => self.global.push(address),
-            Place::Shared { offset, .. } => self.shared.push(offset as u32),
-            Place::Local(_) | Place::Param(_) => {}
-        }
-    }
-}
-
 impl Context<'_, '_> {
-    /// Adds a request to the counters.
-    pub(in crate::machine) fn count(&mut self, mut request: Request, load: bool) {
-        let counters = &mut self.machine.counters;
-        let bytes = request.bytes as u64;
-        if !request.global.is_empty() {
-            let total = request.global.len() as u64 * bytes;
-            let last = bytes.max(1) - 1;
-            let mut sectors: Vec<u64> =
-                request.global.drain(..).flat_map(|a| a / SECTOR..=(a + last) / SECTOR).collect();
-            sectors.sort_unstable();
-            sectors.dedup();
-            let (requests, touched, moved) = if load {
-                (&mut counters.global_load_requests, &mut counters.global_load_sectors, &mut counters.global_load_bytes)
-            } else {
-                (&mut counters.global_store_requests, &mut counters.global_store_sectors, &mut counters.global_store_bytes)
-            };
-            *requests += 1;
-            *touched += sectors.len() as u64;
-            *moved += total;
-        }
-        if !request.shared.is_empty() {
-            counters.shared_requests += 1;
-            let moved = if load { &mut counters.shared_load_bytes } else { &mut counters.shared_store_bytes };
-            *moved += request.shared.len() as u64 * bytes;
-            // A pass serves 128 bytes: 8-byte accesses go by half warps, 16-byte ones by quarter warps.
-            let lanes_a_pass = (128 / request.bytes.max(4)).clamp(1, 32);
-            for pass in request.shared.chunks(lanes_a_pass) {
-                counters.bank_conflicts += u64::from(extra_passes(pass, request.bytes));
-            }
-        }
-    }
-
     pub(super) fn memory(&mut self, memory: &Memory, mask: u32) -> Result<(), Fault> {
         match memory {
-            Memory::Load { space, ty, to, address, order } => self.load(*space, *ty, to, *address, *order, mask),
-            Memory::Store { space, ty, from, address, order } => self.store(*space, *ty, from, *address, *order, mask),
+            Memory::Load { space, ty, to, address, order } => {
+                self.load(*space, *ty, to, *address, *order, mask)
+            }
+            Memory::Store { space, ty, from, address, order } => {
+                self.store(*space, *ty, from, *address, *order, mask)
+            }
             Memory::Atomic { .. } => self.atomic(memory, mask),
             Memory::Touch { space, address } => {
                 let addresses = self.addresses(*address);
@@ -82,12 +30,21 @@ impl Context<'_, '_> {
                 for lane in lanes(mask) {
                     let rank = ranks[lane] as u32 as usize;
                     if rank >= self.cluster.blocks.len() {
-                        let message = format!("block {rank} of a cluster of {}", self.cluster.blocks.len());
-                        return Err(Fault::new(FaultKind::IllegalInstruction, message).at_lane(lane));
+                        let message =
+                            format!("block {rank} of a cluster of {}", self.cluster.blocks.len());
+                        return Err(
+                            Fault::new(FaultKind::IllegalInstruction, message).at_lane(lane)
+                        );
                     }
                     let space = if *generic { Space::Generic } else { Space::SharedCluster };
-                    let Place::Shared { .. } = self.place(space, values[lane], 0, 1).map_err(|f| f.at_lane(lane))? else {
-                        return Err(Fault::new(FaultKind::AddressSpace, "mapa of an address outside shared memory").at_lane(lane));
+                    let Place::Shared { .. } =
+                        self.place(space, values[lane], 0, 1).map_err(|f| f.at_lane(lane))?
+                    else {
+                        return Err(Fault::new(
+                            FaultKind::AddressSpace,
+                            "mapa of an address outside shared memory",
+                        )
+                        .at_lane(lane));
                     };
                     result[lane] = values[lane] & !0xff00_0000 | (rank as u64) << 24;
                 }
@@ -114,11 +71,20 @@ impl Context<'_, '_> {
                 self.warp.write_predicate(*to, mask, truth);
                 Ok(())
             }
-            Memory::Convert { space, to_space, to, a } => self.convert(*space, *to_space, *to, *a, mask),
+            Memory::Convert { space, to_space, to, a } => {
+                self.convert(*space, *to_space, *to, *a, mask)
+            }
         }
     }
 
-    fn convert(&mut self, space: Space, to_space: bool, to: Reg, a: Source, mask: u32) -> Result<(), Fault> {
+    fn convert(
+        &mut self,
+        space: Space,
+        to_space: bool,
+        to: Reg,
+        a: Source,
+        mask: u32,
+    ) -> Result<(), Fault> {
         let window = window(space);
         let mut values = self.values(a);
         if to_space {
@@ -130,7 +96,10 @@ impl Context<'_, '_> {
                     other => found == other,
                 };
                 if !fits {
-                    let message = format!("cvta.to: {:#x} is a {found:?} address, not one of {space:?}", values[lane]);
+                    let message = format!(
+                        "cvta.to: {:#x} is a {found:?} address, not one of {space:?}",
+                        values[lane]
+                    );
                     return Err(Fault::new(FaultKind::AddressSpace, message).at_lane(lane));
                 }
                 values[lane] -= window;
@@ -142,7 +111,15 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    fn load(&mut self, space: Space, ty: Type, to: &[Option<Reg>], address: Address, order: Order, mask: u32) -> Result<(), Fault> {
+    fn load(
+        &mut self,
+        space: Space,
+        ty: Type,
+        to: &[Option<Reg>],
+        address: Address,
+        order: Order,
+        mask: u32,
+    ) -> Result<(), Fault> {
         let addresses = self.addresses(address);
         let each = ty.bytes() as usize;
         let bytes = each * to.len();
@@ -178,7 +155,15 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    fn store(&mut self, space: Space, ty: Type, from: &[Source], address: Address, order: Order, mask: u32) -> Result<(), Fault> {
+    fn store(
+        &mut self,
+        space: Space,
+        ty: Type,
+        from: &[Source],
+        address: Address,
+        order: Order,
+        mask: u32,
+    ) -> Result<(), Fault> {
         let addresses = self.addresses(address);
         let each = ty.bytes() as usize;
         let bytes = each * from.len();
@@ -210,13 +195,6 @@ impl Context<'_, '_> {
     }
 }
 
-/// Little-endian bytes, at most eight, as a number.
-pub(in crate::machine) fn word(bytes: &[u8]) -> u64 {
-    let mut full = [0; 8];
-    full[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(full)
-}
-
 /// A loaded value fills a wider register by its type's sign.
 fn extend(ty: Type, register: u8, values: &Lanes) -> Lanes {
     if !ty.is_signed() || u32::from(register) <= ty.bits() {
@@ -225,33 +203,4 @@ fn extend(ty: Type, register: u8, values: &Lanes) -> Lanes {
     let unused = 64 - ty.bits();
     let keep = if register >= 64 { u64::MAX } else { (1 << register) - 1 };
     values.map(|x| ((x << unused) as i64 >> unused) as u64 & keep)
-}
-
-/// Passes beyond the first that the accesses of one pass need: the most different words in one of the 32 banks, less one.
-fn extra_passes(offsets: &[u32], bytes: usize) -> u32 {
-    let words = (bytes as u32).div_ceil(4).max(1);
-    let mut touched: Vec<u32> = offsets.iter().flat_map(|o| o / 4..o / 4 + words).collect();
-    touched.sort_unstable();
-    touched.dedup();
-    let mut banks = [0u32; 32];
-    for word in touched {
-        banks[(word % 32) as usize] += 1;
-    }
-    banks.iter().max().map_or(0, |most| most.saturating_sub(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::extra_passes;
-
-    #[test]
-    fn banks() {
-        let strided = |stride: u32| (0..32).map(|lane| lane * stride).collect::<Vec<_>>();
-        assert_eq!(extra_passes(&strided(4), 4), 0);
-        assert_eq!(extra_passes(&strided(8), 4), 1);
-        assert_eq!(extra_passes(&strided(128), 4), 31);
-        assert_eq!(extra_passes(&[0; 32], 4), 0); // a broadcast
-        assert_eq!(extra_passes(&strided(16)[..8], 16), 0);
-        assert_eq!(extra_passes(&strided(132), 4), 0);
-    }
 }

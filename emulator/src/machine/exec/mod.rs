@@ -8,9 +8,9 @@ mod tensor;
 
 use super::barrier::Arrival;
 use super::context::{Context, Outcome};
-use super::{Fault, FaultKind};
-use crate::ptx::{Flow, Op, Sync};
 use super::warp::lanes;
+use super::{Fault, FaultKind};
+use crate::ptx::{Flow, Op, SyncOp};
 
 impl Context<'_, '_> {
     /// Executes `op` for group `group` in the lanes of `mask`, which is not empty.
@@ -63,10 +63,17 @@ impl Context<'_, '_> {
                 let values = self.values(*index);
                 let next = self.warp.groups[group].pc + 1;
                 for lane in lanes(mask) {
-                    let target = usize::try_from(values[lane] as u32).ok().and_then(|i| targets.get(i));
+                    let target =
+                        usize::try_from(values[lane] as u32).ok().and_then(|i| targets.get(i));
                     let Some(&target) = target else {
-                        let message = format!("brx.idx with index {} of {} targets", values[lane], targets.len());
-                        return Err(Fault::new(FaultKind::IllegalInstruction, message).at_lane(lane));
+                        let message = format!(
+                            "brx.idx with index {} of {} targets",
+                            values[lane],
+                            targets.len()
+                        );
+                        return Err(
+                            Fault::new(FaultKind::IllegalInstruction, message).at_lane(lane)
+                        );
                     };
                     // A group of one lane moves as a whole; it must be the last of its group to go.
                     self.warp.split(group, 1 << lane, target);
@@ -91,7 +98,9 @@ impl Context<'_, '_> {
             }
             Flow::Trap => Err(Fault::new(FaultKind::Trap, "trap")),
             Flow::Nothing { aligned, sleeps } => {
-                if *aligned && let Some(wait) = self.converge(group, mask, self.warp.live(), true)? {
+                if *aligned
+                    && let Some(wait) = self.converge(group, mask, self.warp.live(), true)?
+                {
                     return Ok(wait);
                 }
                 Ok(if *sleeps { Outcome::Yield } else { Outcome::Next })
@@ -99,17 +108,35 @@ impl Context<'_, '_> {
         }
     }
 
-    fn sync(&mut self, sync: &Sync, group: usize, mask: u32) -> Result<Outcome, Fault> {
+    /// What must hold when lanes exit.
+    fn check_exit(&mut self, mask: u32) -> Result<(), Fault> {
+        self.flush_stores(mask)?;
+        if self.warp.live() == mask && !self.warp.wgmma.is_idle() {
+            return Err(Fault::new(
+                FaultKind::NotWaitedFor,
+                "the warp ends with wgmma in flight: wgmma.wait_group is missing",
+            ));
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, sync: &SyncOp, group: usize, mask: u32) -> Result<Outcome, Fault> {
         match sync {
-            Sync::Barrier { id, threads, waits, aligned, reduce } => {
+            SyncOp::Barrier { id, threads, waits, aligned, reduce } => {
                 let reduce = reduce.as_ref();
-                let arrival = Arrival { id: *id, threads: *threads, waits: *waits, aligned: *aligned, reduce };
+                let arrival = Arrival {
+                    id: *id,
+                    threads: *threads,
+                    waits: *waits,
+                    aligned: *aligned,
+                    reduce,
+                };
                 self.barrier(&arrival, group, mask)
             }
-            Sync::ClusterArrive { aligned } => self.cluster_arrive(*aligned, group, mask),
-            Sync::ClusterWait { aligned } => self.cluster_wait(*aligned, group, mask),
-            Sync::Fence => Ok(Outcome::Next),
-            Sync::ProxyFence => {
+            SyncOp::ClusterArrive { aligned } => self.cluster_arrive(*aligned, group, mask),
+            SyncOp::ClusterWait { aligned } => self.cluster_wait(*aligned, group, mask),
+            SyncOp::Fence => Ok(Outcome::Next),
+            SyncOp::ProxyFence => {
                 let id = self.warp.id;
                 for block in &mut self.cluster.blocks {
                     block.shadow.fence(&mut self.cluster.clocks, id);

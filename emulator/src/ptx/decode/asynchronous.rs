@@ -4,7 +4,9 @@ use super::atomic::combine;
 use super::memory::{address_in, space, vector};
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{AsyncOp, Bulk, BulkSide, Combine, Direction, MbarrierAddress, Op, TensorMode};
+use crate::ptx::instruction::{
+    AsyncOp, Bulk, BulkSide, Direction, MbarrierAddress, Op, Reduce, TensorMode,
+};
 use crate::ptx::operand::{Address, Operand, Space};
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
@@ -88,7 +90,8 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     let prefetch = q.take("prefetch");
     let tensor = q.take("tensor");
     let dimensions = if tensor {
-        let name = q.take_any(&["1d", "2d", "3d", "4d", "5d"]).ok_or("a tensor copy needs .1d to .5d")?;
+        let name =
+            q.take_any(&["1d", "2d", "3d", "4d", "5d"]).ok_or("a tensor copy needs .1d to .5d")?;
         usize::from(name.as_bytes()[0] - b'0')
     } else {
         0
@@ -96,7 +99,7 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     if prefetch {
         // A hint: the data come with the copy itself.
         q.rest();
-        return Ok(Op::Sync(crate::ptx::instruction::Sync::Fence));
+        return Ok(Op::Sync(crate::ptx::instruction::SyncOp::Fence));
     }
     let to = space(input).ok_or("a destination space is missing")?;
     let from = space(input).ok_or("a source space is missing")?;
@@ -109,7 +112,9 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     let q = &mut input.qualifiers;
     let counted = q.take("mbarrier::complete_tx::bytes");
     if counted == q.take("bulk_group") || counted != (direction != Direction::Store) {
-        return Err("copies to shared memory complete on an mbarrier, others as a .bulk_group".into());
+        return Err(
+            "copies to shared memory complete on an mbarrier, others as a .bulk_group".into()
+        );
     }
     let multicast = q.take("multicast::cluster");
     let hint = q.cache_hints();
@@ -126,7 +131,6 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     };
     let size = take(!tensor)?;
     let mbarrier = take(counted)?.map(|m| m.address()).transpose()?;
-    let offsets = take(mode == TensorMode::Im2col && direction == Direction::Load)?;
     let multicast = take(multicast)?.map(|m| m.source(Type::B16)).transpose()?;
     take(hint)?;
     let byte_mask = take(masked)?.map(|m| m.source(Type::B16)).transpose()?;
@@ -134,46 +138,63 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     if group.is_some() && direction != Direction::Load {
         return Err(".cta_group goes with loads".into());
     }
-    let (shared, other) = if direction == Direction::Store { (second, first) } else { (first, second) };
+    let (shared, other) =
+        if direction == Direction::Store { (second, first) } else { (first, second) };
     let other = if tensor {
         let (map, coordinates) = other.tensor_address()?;
-        let expected = if matches!(mode, TensorMode::Gather4 | TensorMode::Scatter4) { 5 } else { dimensions };
+        let expected =
+            if matches!(mode, TensorMode::Gather4 | TensorMode::Scatter4) { 5 } else { dimensions };
         if coordinates.len() != expected {
             return Err(format!("{expected} coordinates expected, {} found", coordinates.len()));
         }
-        let offsets = offsets.map_or(Ok(vec![]), |o| o.elements().iter().map(|e| e.source(Type::B16)).collect())?;
-        BulkSide::Tensor { map, coordinates, offsets, mode }
+        BulkSide::Tensor { map, coordinates, mode }
     } else {
         let bytes = size.ok_or("a size is missing")?.source(Type::B32)?;
         BulkSide::Linear { address: other.address()?, bytes }
     };
     let shared: Address = shared.address()?;
-    Ok(Op::Async(AsyncOp::Bulk(Box::new(Bulk { direction, shared, other, mbarrier, multicast, byte_mask, reduce: combine }))))
+    Ok(Op::Async(AsyncOp::Bulk(Box::new(Bulk {
+        direction,
+        shared,
+        other,
+        mbarrier,
+        multicast,
+        byte_mask,
+        reduce: combine,
+    }))))
 }
 
 fn tensor_mode(input: &mut Input<'_, '_>, tensor: bool) -> Result<TensorMode, String> {
-    let names = ["tile", "im2col", "im2col_no_offs", "tile::gather4", "tile::scatter4", "im2col::w", "im2col::w::128"];
+    let names = [
+        "tile",
+        "im2col",
+        "im2col_no_offs",
+        "tile::gather4",
+        "tile::scatter4",
+        "im2col::w",
+        "im2col::w::128",
+    ];
     Ok(match input.qualifiers.take_any(&names) {
         None | Some("tile") => TensorMode::Tile,
         Some(_) if !tensor => return Err("a load mode goes with .tensor".into()),
-        Some("im2col" | "im2col_no_offs") => TensorMode::Im2col,
         Some("tile::gather4") => TensorMode::Gather4,
         Some("tile::scatter4") => TensorMode::Scatter4,
         Some(other) => return Err(format!(".{other} is not modelled")),
     })
 }
 
-/// The operation of a reducing copy, and its element's bits; in a tensor copy the tensor map gives the type.
-fn reduction(input: &mut Input<'_, '_>, tensor: bool) -> Result<(Combine, u32), String> {
+/// The operation of a reducing copy; in a tensor copy the tensor map gives the type.
+fn reduction(input: &mut Input<'_, '_>, tensor: bool) -> Result<Reduce, String> {
+    const NAMES: [&str; 8] = ["add", "min", "max", "inc", "dec", "and", "or", "xor"];
     let q = &mut input.qualifiers;
-    let name = q.take_any(&["add", "min", "max", "inc", "dec", "and", "or", "xor"]).ok_or("a reduction is missing")?;
+    let name =
+        q.take_map(|part| NAMES.iter().find(|n| **n == part)).ok_or("a reduction is missing")?;
     if tensor {
-        return Err("cp.reduce.async.bulk.tensor is not modelled".into());
+        return Ok(Reduce::ByMap(name));
     }
     let noftz = q.take("noftz");
     let ty = q.ty()?;
-    // Bitwise reductions and adds may name their type unsigned or untyped alike.
-    Ok((combine(name, ty, noftz)?, ty.bits()))
+    Ok(Reduce::Typed(combine(name, ty, noftz)?, ty.bits()))
 }
 
 /// `st.async`, `red.async`.

@@ -13,7 +13,9 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     let returns = input.name == "atom";
     if input.qualifiers.take("acq_rel") {
         input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]);
-    } else if !input.qualifiers.has("relaxed") && input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]).is_some() {
+    } else if !input.qualifiers.has("relaxed")
+        && input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]).is_some()
+    {
         // A scope without semantics means .relaxed.
     } else {
         order(input)?;
@@ -23,7 +25,10 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         return Err(format!("{} on {space:?} is not defined", input.name));
     }
     let operations = ["and", "or", "xor", "cas", "exch", "add", "inc", "dec", "min", "max"];
-    let name = input.qualifiers.take_any(&operations).ok_or_else(|| format!("{} needs an operation", input.name))?;
+    let name = input
+        .qualifiers
+        .take_any(&operations)
+        .ok_or_else(|| format!("{} needs an operation", input.name))?;
     let noftz = input.qualifiers.take("noftz");
     let hint = input.qualifiers.cache_hints();
     let count = vector(input);
@@ -40,10 +45,20 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     let fixed = first + 2 + usize::from(compares);
     input.count(fixed, fixed + usize::from(hint))?;
     let to = match returns {
-        true => input.operand(0)?.elements().iter().map(|e| e.register(ty)).collect::<Result<Vec<_>, _>>()?,
+        true => input
+            .operand(0)?
+            .elements()
+            .iter()
+            .map(|e| e.register(ty))
+            .collect::<Result<Vec<_>, _>>()?,
         false => Vec::new(),
     };
-    let a = input.operand(first + 1)?.elements().iter().map(|e| e.source(ty)).collect::<Result<Vec<_>, _>>()?;
+    let a = input
+        .operand(first + 1)?
+        .elements()
+        .iter()
+        .map(|e| e.source(ty))
+        .collect::<Result<Vec<_>, _>>()?;
     if a.len() != count || (returns && to.len() != count) {
         return Err(format!("{count} values expected, {} found", a.len()));
     }
@@ -64,20 +79,30 @@ pub fn combine(name: &str, ty: Type, noftz: bool) -> Result<Combine, String> {
         return Err(format!(".noftz goes with half-precision types, not with .{ty:?}"));
     }
     Ok(match (name, ty) {
-        ("cas", _) if untyped => Arc::new(move |old, compare, value| if old == compare & mask { value & mask } else { old }),
+        ("cas", _) if untyped => Arc::new(
+            move |old, compare, value| if old == compare & mask { value & mask } else { old },
+        ),
         ("exch", _) if untyped && bits >= 32 => Arc::new(move |_, value, _| value & mask),
         ("and", _) if untyped => Arc::new(move |old, value, _| old & value & mask),
         ("or", _) if untyped => Arc::new(move |old, value, _| (old | value) & mask),
         ("xor", _) if untyped => Arc::new(move |old, value, _| (old ^ value) & mask),
         ("add", _) if integer => Arc::new(move |old, value, _| old.wrapping_add(value) & mask),
         ("inc", Type::U32) => Arc::new(move |old, limit, _| if old >= limit { 0 } else { old + 1 }),
-        ("dec", Type::U32) => Arc::new(move |old, limit, _| if old == 0 || old > limit { limit } else { old - 1 }),
-        ("min", _) if integer => Arc::new(move |old, value, _| extend(ty, old).min(extend(ty, value)) as u64 & mask),
-        ("max", _) if integer => Arc::new(move |old, value, _| extend(ty, old).max(extend(ty, value)) as u64 & mask),
+        ("dec", Type::U32) => {
+            Arc::new(move |old, limit, _| if old == 0 || old > limit { limit } else { old - 1 })
+        }
+        ("min", _) if integer => {
+            Arc::new(move |old, value, _| extend(ty, old).min(extend(ty, value)) as u64 & mask)
+        }
+        ("max", _) if integer => {
+            Arc::new(move |old, value, _| extend(ty, old).max(extend(ty, value)) as u64 & mask)
+        }
         ("add", Type::F32) => Arc::new(|old, value, _| {
             u64::from((f32::from_bits(old as u32) + f32::from_bits(value as u32)).to_bits())
         }),
-        ("add", Type::F64) => Arc::new(|old, value, _| (f64::from_bits(old) + f64::from_bits(value)).to_bits()),
+        ("add", Type::F64) => {
+            Arc::new(|old, value, _| (f64::from_bits(old) + f64::from_bits(value)).to_bits())
+        }
         ("add" | "min" | "max", _) if half => {
             let type_name = match ty {
                 Type::F16 => "f16",

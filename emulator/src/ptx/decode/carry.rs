@@ -25,5 +25,14 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     let source = |i: usize| input.operand(i)?.source(ty);
     let c = if count == 4 { source(3)? } else { Source::Constant(0) };
     let to = input.operand(0)?.register(ty)?;
-    Ok(Op::Alu(Alu::Carry { kind, bits: ty.bits(), to, a: source(1)?, b: source(2)?, c, carry_in, carry_out }))
+    Ok(Op::Alu(Alu::Carry {
+        kind,
+        bits: ty.bits(),
+        to,
+        a: source(1)?,
+        b: source(2)?,
+        c,
+        carry_in,
+        carry_out,
+    }))
 }

@@ -8,7 +8,8 @@ use crate::ptx::instruction::{Alu, BoolOp, Op, Test2};
 use crate::ptx::operand::{Operand, Pred, PredSource};
 
 const COMPARISONS: [&str; 18] = [
-    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan",
+    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu",
+    "geu", "num", "nan",
 ];
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
@@ -18,7 +19,12 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         "selp" => {
             let ty = input.qualifiers.ty()?;
             let [to, a, b, p] = input.take::<4>()?;
-            Ok(Op::Alu(Alu::Select { to: to.register(ty)?, a: a.source(ty)?, b: b.source(ty)?, p: p.predicate()? }))
+            Ok(Op::Alu(Alu::Select {
+                to: to.register(ty)?,
+                a: a.source(ty)?,
+                b: b.source(ty)?,
+                p: p.predicate()?,
+            }))
         }
         "slct" => slct(input),
         _ => testp(input),
@@ -59,7 +65,8 @@ fn setp(input: &mut Input<'_, '_>) -> Decoded {
     if let Some(half) = half_of(ty) {
         let low = test(name, half, ftz)?;
         let shifted = test(name, half, ftz)?;
-        let high: Test2 = std::sync::Arc::new(move |a, b| shifted(&a.map(|x| x >> 16), &b.map(|x| x >> 16)));
+        let high: Test2 =
+            std::sync::Arc::new(move |a, b| shifted(&a.map(|x| x >> 16), &b.map(|x| x >> 16)));
         return Ok(Op::Alu(Alu::ComparePacked { low, high, a, b, combine, to, second }));
     }
     Ok(Op::Alu(Alu::Compare { f: test(name, ty, ftz)?, a, b, combine, to, complement: second }))
@@ -91,7 +98,14 @@ fn set(input: &mut Input<'_, '_>) -> Decoded {
     input.count(count, count)?;
     let (a, b) = (input.operand(1)?.source(ty)?, input.operand(2)?.source(ty)?);
     let combine = op.map(|op| Ok::<_, String>((op, input.operand(3)?.predicate()?))).transpose()?;
-    Ok(Op::Alu(Alu::Set { f: test(name, ty, ftz)?, a, b, combine, to: input.operand(0)?.register(to_type)?, yes }))
+    Ok(Op::Alu(Alu::Set {
+        f: test(name, ty, ftz)?,
+        a,
+        b,
+        combine,
+        to: input.operand(0)?.register(to_type)?,
+        yes,
+    }))
 }
 
 /// One comparison of one type.
@@ -104,8 +118,14 @@ fn test(name: &'static str, ty: Type, ftz: bool) -> Result<Test2, String> {
             }
             let read = move |x: u64| match ty {
                 Type::F64 => f64::from_bits(x),
-                Type::F32 => Format::F32.decode(if ftz { Format::F32.flush(x as u32) } else { x as u32 }),
-                Type::F16 => Format::F16.decode(if ftz { Format::F16.flush(x as u32 & 0xffff) } else { x as u32 }),
+                Type::F32 => {
+                    Format::F32.decode(if ftz { Format::F32.flush(x as u32) } else { x as u32 })
+                }
+                Type::F16 => Format::F16.decode(if ftz {
+                    Format::F16.flush(x as u32 & 0xffff)
+                } else {
+                    x as u32
+                }),
                 _ => Format::BF16.decode(x as u32),
             };
             let f = float_test(name).ok_or_else(refuse)?;
@@ -180,7 +200,14 @@ fn slct(input: &mut Input<'_, '_>) -> Decoded {
     };
     let [to, a, b, c] = input.take::<4>()?;
     let c = c.source(condition)?;
-    Ok(Op::Alu(Alu::Map3 { float: false, f, to: to.register(ty)?, a: a.source(ty)?, b: b.source(ty)?, c }))
+    Ok(Op::Alu(Alu::Map3 {
+        float: false,
+        f,
+        to: to.register(ty)?,
+        a: a.source(ty)?,
+        b: b.source(ty)?,
+        c,
+    }))
 }
 
 fn testp(input: &mut Input<'_, '_>) -> Decoded {
@@ -204,7 +231,14 @@ fn testp(input: &mut Input<'_, '_>) -> Decoded {
     let [to, a] = input.take::<2>()?;
     let a = a.source(ty)?;
     let f = test2(move |a, _| f(read(a)));
-    Ok(Op::Alu(Alu::Compare { f, a, b: a, combine: None, to: Some(to.predicate_register()?), complement: None }))
+    Ok(Op::Alu(Alu::Compare {
+        f,
+        a,
+        b: a,
+        combine: None,
+        to: Some(to.predicate_register()?),
+        complement: None,
+    }))
 }
 
 /// Kept next to the comparisons: the identity, for moves of predicates.

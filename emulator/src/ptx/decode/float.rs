@@ -7,7 +7,8 @@ use super::arithmetic::{Function, operation};
 use super::lanes::{map1, map2, map3};
 use super::{Decoded, Input};
 use crate::convert::Rounding;
-use crate::convert::exact::{Mode, Operation, compute, compute_f64};
+use crate::convert::double::compute_f64;
+use crate::convert::exact::{Mode, Operation, compute};
 use crate::convert::format::Format;
 use crate::ptx::Type;
 use crate::ptx::instruction::{Alu, Op};
@@ -45,7 +46,11 @@ impl Modifiers {
                 return Err(format!("{name} has .{modifier} twice"));
             }
         }
-        if abs == found.xorsign { Ok(found) } else { Err(format!("{name}: .xorsign goes with .abs")) }
+        if abs == found.xorsign {
+            Ok(found)
+        } else {
+            Err(format!("{name}: .xorsign goes with .abs"))
+        }
     }
 }
 
@@ -79,7 +84,8 @@ pub fn decode(input: &Input<'_, '_>, modifiers: &[&str], ty: Type) -> Decoded {
         _ => None,
     };
     let f = if let Some(kind) = operation_of {
-        let must_round = matches!(kind, Operation::Fma | Operation::Div | Operation::Rcp | Operation::Sqrt);
+        let must_round =
+            matches!(kind, Operation::Fma | Operation::Div | Operation::Rcp | Operation::Sqrt);
         if must_round && found.rounding.is_none() {
             return refuse("no rounding modifier");
         }
@@ -102,7 +108,9 @@ pub fn decode(input: &Input<'_, '_>, modifiers: &[&str], ty: Type) -> Decoded {
 fn rounded(kind: Operation, found: &Modifiers, double: bool) -> Function {
     let rounding = found.rounding.unwrap_or(Rounding::NearestEven);
     if double {
-        let run = move |a: u64, b: u64, c: u64| compute_f64(kind, [a, b, c].map(f64::from_bits), rounding).to_bits();
+        let run = move |a: u64, b: u64, c: u64| {
+            compute_f64(kind, [a, b, c].map(f64::from_bits), rounding).to_bits()
+        };
         return arity(kind, run);
     }
     if rounding == Rounding::NearestEven && !found.sat && !found.ftz {
@@ -110,12 +118,18 @@ fn rounded(kind: Operation, found: &Modifiers, double: bool) -> Function {
             Operation::Add => return Function::Two(map2(|a, b| bits(single(a) + single(b)))),
             Operation::Sub => return Function::Two(map2(|a, b| bits(single(a) - single(b)))),
             Operation::Mul => return Function::Two(map2(|a, b| bits(single(a) * single(b)))),
-            Operation::Fma => return Function::Three(map3(|a, b, c| bits(single(a).mul_add(single(b), single(c))))),
+            Operation::Fma => {
+                return Function::Three(map3(|a, b, c| {
+                    bits(single(a).mul_add(single(b), single(c)))
+                }));
+            }
             _ => {}
         }
     }
     let mode = Mode { rounding, ftz: found.ftz, sat: found.sat, relu: false };
-    arity(kind, move |a, b, c| u64::from(compute(&Format::F32, kind, [a, b, c].map(|x| x as u32), mode)))
+    arity(kind, move |a, b, c| {
+        u64::from(compute(&Format::F32, kind, [a, b, c].map(|x| x as u32), mode))
+    })
 }
 
 fn arity(kind: Operation, run: impl Fn(u64, u64, u64) -> u64 + Send + Sync + 'static) -> Function {
@@ -137,7 +151,9 @@ fn unrounded(input: &Input<'_, '_>, found: &Modifiers, double: bool) -> Result<F
         "copysign" if !ftz => Function::Two(map2(move |a, b| b & !sign | a & sign)),
         "min" | "max" if double => {
             let max = input.name == "max";
-            Function::Two(map2(move |a, b| select(f64::from_bits(a), f64::from_bits(b), max, false).to_bits()))
+            Function::Two(map2(move |a, b| {
+                select(f64::from_bits(a), f64::from_bits(b), max, false).to_bits()
+            }))
         }
         "min" | "max" => {
             let (max, nan, xorsign) = (input.name == "max", found.nan, found.xorsign);
@@ -145,7 +161,8 @@ fn unrounded(input: &Input<'_, '_>, found: &Modifiers, double: bool) -> Result<F
                 let (a, b) = (single(clean(a)), single(clean(b)));
                 let (x, y) = if xorsign { (a.abs(), b.abs()) } else { (a, b) };
                 let chosen = select(f64::from(x), f64::from(y), max, nan) as f32;
-                let flip = xorsign && !chosen.is_nan() && a.is_sign_negative() != b.is_sign_negative();
+                let flip =
+                    xorsign && !chosen.is_nan() && a.is_sign_negative() != b.is_sign_negative();
                 bits(if flip { -chosen } else { chosen })
             };
             if input.operands.len() == 4 && !xorsign {
@@ -192,13 +209,29 @@ pub fn mixed(input: &Input<'_, '_>, names: &[&str], narrow: &str) -> Decoded {
         "add" | "sub" => {
             input.count(3, 3)?;
             let kind = if input.name == "add" { Operation::Add } else { Operation::Sub };
-            let f = map2(move |a, c| u64::from(compute(&Format::F32, kind, [widen(a), c as u32, 0], mode)));
+            let f = map2(move |a, c| {
+                u64::from(compute(&Format::F32, kind, [widen(a), c as u32, 0], mode))
+            });
             Alu::Map2 { float: true, f, to, a: source(1, narrow)?, b: source(2, Type::F32)? }
         }
         "fma" => {
             input.count(4, 4)?;
-            let f = map3(move |a, b, c| u64::from(compute(&Format::F32, Operation::Fma, [widen(a), widen(b), c as u32], mode)));
-            Alu::Map3 { float: true, f, to, a: source(1, narrow)?, b: source(2, narrow)?, c: source(3, Type::F32)? }
+            let f = map3(move |a, b, c| {
+                u64::from(compute(
+                    &Format::F32,
+                    Operation::Fma,
+                    [widen(a), widen(b), c as u32],
+                    mode,
+                ))
+            });
+            Alu::Map3 {
+                float: true,
+                f,
+                to,
+                a: source(1, narrow)?,
+                b: source(2, narrow)?,
+                c: source(3, Type::F32)?,
+            }
         }
         name => return Err(format!("{name} has no mixed-precision form")),
     }))

@@ -27,7 +27,8 @@ pub fn decode<'a>(
             let [index, Operand::Name(list)] = input.take::<2>()? else {
                 return Err("brx.idx takes an index and a .branchtargets label".into());
             };
-            let found = targets(list).ok_or_else(|| format!("no .branchtargets {list} before this line"))?;
+            let found = targets(list)
+                .ok_or_else(|| format!("no .branchtargets {list} before this line"))?;
             labels.extend(&found);
             Flow::Switch { index: index.source(Type::B32)?, targets: vec![0; found.len()] }
         }
@@ -44,12 +45,18 @@ pub fn decode<'a>(
         }
         "griddepcontrol" => {
             // Grids run one after another: a dependent grid starts after its predecessor's end, which is always allowed.
-            input.qualifiers.take_any(&["launch_dependents", "wait"]).ok_or("griddepcontrol needs an action")?;
+            input
+                .qualifiers
+                .take_any(&["launch_dependents", "wait"])
+                .ok_or("griddepcontrol needs an action")?;
             Flow::Nothing { aligned: false, sleeps: false }
         }
         "setmaxnreg" => {
             input.qualifiers.take_any(&["inc", "dec"]).ok_or("setmaxnreg needs .inc or .dec")?;
-            if !(input.qualifiers.take("sync") && input.qualifiers.take("aligned") && input.qualifiers.take("u32")) {
+            if !(input.qualifiers.take("sync")
+                && input.qualifiers.take("aligned")
+                && input.qualifiers.take("u32"))
+            {
                 return Err("setmaxnreg needs .sync.aligned.u32".into());
             }
             let count = input.take::<1>()?[0].constant()?;

@@ -13,9 +13,11 @@ pub fn decode(input: &mut Input<'_, '_>, names: &[&str], ty: Type) -> Decoded {
     let unknown = || format!("{}.{} is not modelled", input.name, names.join("."));
     let (f, to) = match (input.name, modifiers) {
         ("mul" | "mad", ["wide"]) => return wide(input, ty).ok_or_else(unknown)?,
-        ("add" | "sub" | "mul" | "mad" | "mul24" | "mad24" | "min" | "max" | "div" | "rem" | "sad" | "abs" | "neg", _) => {
-            (function(input.name, modifiers, ty).ok_or_else(unknown)?, ty)
-        }
+        (
+            "add" | "sub" | "mul" | "mad" | "mul24" | "mad24" | "min" | "max" | "div" | "rem"
+            | "sad" | "abs" | "neg",
+            _,
+        ) => (function(input.name, modifiers, ty).ok_or_else(unknown)?, ty),
         _ => return Err(unknown()),
     };
     operation(input, f, to, ty, false)
@@ -28,15 +30,21 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
     let bits = ty.bits();
     let two = |f| Some(Function::Two(f));
     match (name, modifiers) {
-        ("add", []) => two(for_integer!(ty, T, U => map2(|a, b| u64::from((a as U).wrapping_add(b as U)) as T as U as u64))?),
-        ("sub", []) => two(for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_sub(b as U) as T as U as u64))?),
+        ("add", []) => two(
+            for_integer!(ty, T, U => map2(|a, b| u64::from((a as U).wrapping_add(b as U)) as T as U as u64))?,
+        ),
+        ("sub", []) => two(
+            for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_sub(b as U) as T as U as u64))?,
+        ),
         ("add", ["sat"]) if ty == Type::S32 => {
             two(map2(|a, b| u64::from((a as i32).saturating_add(b as i32) as u32)))
         }
         ("sub", ["sat"]) if ty == Type::S32 => {
             two(map2(|a, b| u64::from((a as i32).saturating_sub(b as i32) as u32)))
         }
-        ("mul", ["lo"]) => two(for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_mul(b as U) as T as U as u64))?),
+        ("mul", ["lo"]) => two(
+            for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_mul(b as U) as T as U as u64))?,
+        ),
         ("mul", ["hi"]) => two(for_integer!(ty, T, U => map2(move |a, b| {
             (((a as T as i128).wrapping_mul(b as T as i128)) >> bits) as U as u64
         }))?),
@@ -61,10 +69,18 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
                 u64::from(((low24(ty, a) * low24(ty, b) >> shift) as u32).wrapping_add(c as u32))
             })))
         }
-        ("min", []) => two(for_integer!(ty, T, U => map2(|a, b| (a as T).min(b as T) as U as u64))?),
-        ("max", []) => two(for_integer!(ty, T, U => map2(|a, b| (a as T).max(b as T) as U as u64))?),
-        ("min", ["relu"]) if ty == Type::S32 => two(map2(|a, b| (a as i32).min(b as i32).max(0) as u64)),
-        ("max", ["relu"]) if ty == Type::S32 => two(map2(|a, b| (a as i32).max(b as i32).max(0) as u64)),
+        ("min", []) => {
+            two(for_integer!(ty, T, U => map2(|a, b| (a as T).min(b as T) as U as u64))?)
+        }
+        ("max", []) => {
+            two(for_integer!(ty, T, U => map2(|a, b| (a as T).max(b as T) as U as u64))?)
+        }
+        ("min", ["relu"]) if ty == Type::S32 => {
+            two(map2(|a, b| (a as i32).min(b as i32).max(0) as u64))
+        }
+        ("max", ["relu"]) if ty == Type::S32 => {
+            two(map2(|a, b| (a as i32).max(b as i32).max(0) as u64))
+        }
         // Division by zero yields an unspecified value on hardware; all ones is what sm_80 gives.
         ("div", []) => two(for_integer!(ty, T, U => map2(|a, b| {
             if b as T == 0 { U::MAX as u64 } else { (a as T).wrapping_div(b as T) as U as u64 }
@@ -75,10 +91,12 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
         ("sad", []) => Some(Function::Three(for_integer!(ty, T, U => map3(|a, b, c| {
             (a as T).abs_diff(b as T).wrapping_add(c as U) as u64
         }))?)),
-        ("abs", []) if ty.is_signed() => {
-            Some(Function::One(for_integer!(ty, T, U => map1(|a| if (a as T as i64) < 0 { (a as U).wrapping_neg() as u64 } else { a as U as u64 }))?))
-        }
-        ("neg", []) if ty.is_signed() => Some(Function::One(for_integer!(ty, T, U => map1(|a| (a as U).wrapping_neg() as T as U as u64))?)),
+        ("abs", []) if ty.is_signed() => Some(Function::One(
+            for_integer!(ty, T, U => map1(|a| if (a as T as i64) < 0 { (a as U).wrapping_neg() as u64 } else { a as U as u64 }))?,
+        )),
+        ("neg", []) if ty.is_signed() => Some(Function::One(
+            for_integer!(ty, T, U => map1(|a| (a as U).wrapping_neg() as T as U as u64))?,
+        )),
         _ => None,
     }
 }
@@ -135,7 +153,12 @@ fn wide(input: &Input<'_, '_>, ty: Type) -> Option<Decoded> {
     Some(mad_wide(input, f, double, ty))
 }
 
-fn mad_wide(input: &Input<'_, '_>, f: crate::ptx::instruction::Map3, double: Type, ty: Type) -> Decoded {
+fn mad_wide(
+    input: &Input<'_, '_>,
+    f: crate::ptx::instruction::Map3,
+    double: Type,
+    ty: Type,
+) -> Decoded {
     use crate::ptx::instruction::{Alu, Op};
     let [to, a, b, c] = input.take::<4>()?;
     Ok(Op::Alu(Alu::Map3 {

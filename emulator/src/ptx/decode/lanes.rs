@@ -24,19 +24,47 @@ pub fn test2(f: impl Fn(u64, u64) -> bool + Send + Sync + 'static) -> Test2 {
 /// The low bits of a register as a number, sign-extended for signed types.
 pub fn extend(ty: Type, value: u64) -> i128 {
     let unused = 64 - ty.bits().min(64);
-    if ty.is_signed() { i128::from((value << unused) as i64 >> unused) } else { i128::from(value << unused >> unused) }
+    if ty.is_signed() {
+        i128::from((value << unused) as i64 >> unused)
+    } else {
+        i128::from(value << unused >> unused)
+    }
 }
 
 /// `$body` with `$T` the integer type that `$ty` names and `$U` the unsigned one of its width; `None` for other types.
 macro_rules! for_integer {
     ($ty:expr, $T:ident, $U:ident => $body:expr) => {
         match $ty {
-            Type::U16 => { type $T = u16; type $U = u16; Some($body) }
-            Type::S16 => { type $T = i16; type $U = u16; Some($body) }
-            Type::U32 => { type $T = u32; type $U = u32; Some($body) }
-            Type::S32 => { type $T = i32; type $U = u32; Some($body) }
-            Type::U64 => { type $T = u64; type $U = u64; Some($body) }
-            Type::S64 => { type $T = i64; type $U = u64; Some($body) }
+            Type::U16 => {
+                type $T = u16;
+                type $U = u16;
+                Some($body)
+            }
+            Type::S16 => {
+                type $T = i16;
+                type $U = u16;
+                Some($body)
+            }
+            Type::U32 => {
+                type $T = u32;
+                type $U = u32;
+                Some($body)
+            }
+            Type::S32 => {
+                type $T = i32;
+                type $U = u32;
+                Some($body)
+            }
+            Type::U64 => {
+                type $T = u64;
+                type $U = u64;
+                Some($body)
+            }
+            Type::S64 => {
+                type $T = i64;
+                type $U = u64;
+                Some($body)
+            }
             _ => None,
         }
     };

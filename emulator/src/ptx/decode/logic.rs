@@ -26,7 +26,11 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
 }
 
 fn only_b32(input: &mut Input<'_, '_>) -> Result<(), String> {
-    if input.qualifiers.take("b32") { Ok(()) } else { Err(format!("{} is defined for .b32", input.name)) }
+    if input.qualifiers.take("b32") {
+        Ok(())
+    } else {
+        Err(format!("{} is defined for .b32", input.name))
+    }
 }
 
 fn bitwise(input: &mut Input<'_, '_>) -> Decoded {
@@ -63,17 +67,28 @@ fn bitwise(input: &mut Input<'_, '_>) -> Decoded {
 fn shift(input: &mut Input<'_, '_>) -> Decoded {
     let ty = input.qualifiers.ty()?;
     let bits = ty.bits();
-    if !matches!(bits, 16 | 32 | 64) || (input.name == "shl" && !ty.is_untyped()) || matches!(ty, Type::F16 | Type::F32 | Type::F64) {
+    if !matches!(bits, 16 | 32 | 64)
+        || (input.name == "shl" && !ty.is_untyped())
+        || matches!(ty, Type::F16 | Type::F32 | Type::F64)
+    {
         return Err(format!("{} is not defined for .{ty:?}", input.name));
     }
     let mask = low_bits(bits);
     let f = match (input.name, ty.is_signed()) {
-        ("shl", _) => map2(move |a, b| (a & mask).checked_shl((b as u32).min(bits)).unwrap_or(0) & mask),
+        ("shl", _) => {
+            map2(move |a, b| (a & mask).checked_shl((b as u32).min(bits)).unwrap_or(0) & mask)
+        }
         (_, false) => map2(move |a, b| (a & mask).checked_shr((b as u32).min(bits)).unwrap_or(0)),
         (_, true) => map2(move |a, b| (extend(ty, a) >> (b as u32).min(bits)) as u64 & mask),
     };
     let [to, a, b] = input.take::<3>()?;
-    Ok(Op::Alu(Alu::Map2 { float: false, f, to: to.register(ty)?, a: a.source(ty)?, b: b.source(Type::B32)? }))
+    Ok(Op::Alu(Alu::Map2 {
+        float: false,
+        f,
+        to: to.register(ty)?,
+        a: a.source(ty)?,
+        b: b.source(Type::B32)?,
+    }))
 }
 
 fn permute(input: &mut Input<'_, '_>) -> Decoded {
@@ -81,7 +96,13 @@ fn permute(input: &mut Input<'_, '_>) -> Decoded {
     let mode = input.qualifiers.take_any(&["f4e", "b4e", "rc8", "ecl", "ecr", "rc16"]);
     let select: fn(u32, u32) -> u32 = match mode {
         None => {
-            return operation(input, Function::Three(map3(permute_bytes)), Type::B32, Type::B32, false);
+            return operation(
+                input,
+                Function::Three(map3(permute_bytes)),
+                Type::B32,
+                Type::B32,
+                false,
+            );
         }
         Some("f4e") => |s, i| (s + i) & 7,
         Some("b4e") => |s, i| s.wrapping_sub(i) & 7,
@@ -92,7 +113,8 @@ fn permute(input: &mut Input<'_, '_>) -> Decoded {
     };
     let f = map3(move |a, b, c| {
         let bytes = (b << 32 | a & 0xffff_ffff).to_le_bytes();
-        (0..4).fold(0, |word, i| word | u64::from(bytes[select(c as u32 & 3, i) as usize]) << (8 * i))
+        (0..4)
+            .fold(0, |word, i| word | u64::from(bytes[select(c as u32 & 3, i) as usize]) << (8 * i))
     });
     operation(input, Function::Three(f), Type::B32, Type::B32, false)
 }
@@ -123,7 +145,8 @@ fn lop3(input: &mut Input<'_, '_>) -> Decoded {
         let mut d = 0u32;
         for row in 0..8u32 {
             if table >> row & 1 == 1 {
-                let pick = |x: u64, bit: u32| if row >> bit & 1 == 1 { x as u32 } else { !(x as u32) };
+                let pick =
+                    |x: u64, bit: u32| if row >> bit & 1 == 1 { x as u32 } else { !(x as u32) };
                 d |= pick(a, 2) & pick(b, 1) & pick(c, 0);
             }
         }
@@ -133,14 +156,30 @@ fn lop3(input: &mut Input<'_, '_>) -> Decoded {
     let (a, b, c) = (source(1)?, source(2)?, source(3)?);
     let Some(op) = combine else {
         input.count(5, 5)?;
-        return Ok(Op::Alu(Alu::Map3 { float: false, f, to: input.operand(0)?.register(Type::B32)?, a, b, c }));
+        return Ok(Op::Alu(Alu::Map3 {
+            float: false,
+            f,
+            to: input.operand(0)?.register(Type::B32)?,
+            a,
+            b,
+            c,
+        }));
     };
     input.count(6, 6)?;
     let Operand::Pair(to, p) = input.operand(0)? else {
         return Err("the destination must be d|p".into());
     };
     let to = if **to == Operand::Sink { None } else { Some(to.register(Type::B32)?) };
-    Ok(Op::Alu(Alu::MapTest { f, to, a, b, c, p: p.predicate_register()?, op, q: input.operand(5)?.predicate()? }))
+    Ok(Op::Alu(Alu::MapTest {
+        f,
+        to,
+        a,
+        b,
+        c,
+        p: p.predicate_register()?,
+        op,
+        q: input.operand(5)?.predicate()?,
+    }))
 }
 
 fn funnel(input: &mut Input<'_, '_>) -> Decoded {
@@ -193,13 +232,21 @@ fn bit_field_insert(input: &mut Input<'_, '_>) -> Decoded {
     }
     let [to, a, b, at, length] = input.take::<5>()?;
     let (at, length) = match (at, length) {
-        (Operand::Integer(at), Operand::Integer(length)) => (*at as u32 & 255, *length as u32 & 255),
+        (Operand::Integer(at), Operand::Integer(length)) => {
+            (*at as u32 & 255, *length as u32 & 255)
+        }
         _ => return Err("bfi with a register as position or length is not modelled".into()),
     };
     let width = ty.bits();
     let field = if at >= width { 0 } else { (low_bits(length) << at) & low_bits(width) };
     let f = map2(move |a, b| b & !field & low_bits(width) | a.checked_shl(at).unwrap_or(0) & field);
-    Ok(Op::Alu(Alu::Map2 { float: false, f, to: to.register(ty)?, a: a.source(ty)?, b: b.source(ty)? }))
+    Ok(Op::Alu(Alu::Map2 {
+        float: false,
+        f,
+        to: to.register(ty)?,
+        a: a.source(ty)?,
+        b: b.source(ty)?,
+    }))
 }
 
 /// `fns`: the position of the n-th set bit from a base, up or down.
@@ -252,7 +299,9 @@ fn count(input: &mut Input<'_, '_>) -> Decoded {
     let mask = low_bits(bits);
     let (f, to) = match input.name {
         "popc" if ty.is_untyped() => (map1(move |a| u64::from((a & mask).count_ones())), Type::B32),
-        "clz" if ty.is_untyped() => (map1(move |a| u64::from((a & mask).leading_zeros() - (64 - bits))), Type::B32),
+        "clz" if ty.is_untyped() => {
+            (map1(move |a| u64::from((a & mask).leading_zeros() - (64 - bits))), Type::B32)
+        }
         "brev" if ty.is_untyped() => (map1(move |a| (a & mask).reverse_bits() >> (64 - bits)), ty),
         "bfind" if ty.is_integer() => {
             let f = map1(move |a| {

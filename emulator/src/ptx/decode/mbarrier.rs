@@ -4,11 +4,19 @@ use super::memory::{address_in, space};
 use super::moves::destination;
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{MbarrierAddress, Op, Sync};
+use crate::ptx::instruction::{MbarrierAddress, Op, SyncOp};
 use crate::ptx::operand::{Operand, Source, Space};
 
 const ACTIONS: [&str; 9] = [
-    "init", "inval", "expect_tx", "complete_tx", "arrive", "arrive_drop", "test_wait", "try_wait", "pending_count",
+    "init",
+    "inval",
+    "expect_tx",
+    "complete_tx",
+    "arrive",
+    "arrive_drop",
+    "test_wait",
+    "try_wait",
+    "pending_count",
 ];
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
@@ -17,7 +25,7 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         input.qualifiers.take("b64");
         let [to, state] = input.take::<2>()?;
         let (to, state) = (to.register(Type::B32)?, state.source(Type::B64)?);
-        return Ok(Op::Sync(Sync::MbarrierPending { to, state }));
+        return Ok(Op::Sync(SyncOp::MbarrierPending { to, state }));
     }
     let with_expect = action != "expect_tx" && input.qualifiers.take("expect_tx");
     let no_complete = input.qualifiers.take("noComplete");
@@ -34,7 +42,9 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     if !input.qualifiers.take("b64") && !matches!(action, "expect_tx" | "complete_tx") {
         return Err("mbarrier needs .b64".into());
     }
-    let address = |operand: &Operand<'_>| Ok::<_, String>(MbarrierAddress { address: address_in(operand, space)?, space });
+    let address = |operand: &Operand<'_>| {
+        Ok::<_, String>(MbarrierAddress { address: address_in(operand, space)?, space })
+    };
     let word = |operand: &Operand<'_>| operand.source(Type::B32);
     if no_complete && !(matches!(action, "arrive" | "arrive_drop") && !with_expect) {
         return Err(".noComplete goes with an arrive that has a count".into());
@@ -42,14 +52,22 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     Ok(Op::Sync(match action {
         "init" => {
             let [a, count] = input.take::<2>()?;
-            Sync::MbarrierInit { address: address(a)?, count: word(count)? }
+            SyncOp::MbarrierInit { address: address(a)?, count: word(count)? }
         }
-        "inval" => Sync::MbarrierInvalidate { address: address(&input.take::<1>()?[0])? },
+        "inval" => SyncOp::MbarrierInvalidate { address: address(&input.take::<1>()?[0])? },
         "expect_tx" | "complete_tx" => {
             let [a, bytes] = input.take::<2>()?;
             let bytes = Some(word(bytes)?);
-            let (expect, complete) = if action == "expect_tx" { (bytes, None) } else { (None, bytes) };
-            Sync::MbarrierArrive { address: address(a)?, to: None, arrivals: None, expect, complete, drop: false }
+            let (expect, complete) =
+                if action == "expect_tx" { (bytes, None) } else { (None, bytes) };
+            SyncOp::MbarrierArrive {
+                address: address(a)?,
+                to: None,
+                arrivals: None,
+                expect,
+                complete,
+                drop: false,
+            }
         }
         "arrive" | "arrive_drop" => {
             // `{state | _ ,} [addr] {, count or bytes}`
@@ -57,22 +75,33 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
             let first = usize::from(returns);
             let count = input.count(first + 1, first + 2)?;
             let to = if returns { destination(input.operand(0)?, Type::B64)? } else { None };
-            let extra = if count == first + 2 { Some(word(input.operand(first + 1)?)?) } else { None };
+            let extra =
+                if count == first + 2 { Some(word(input.operand(first + 1)?)?) } else { None };
             if (with_expect || no_complete) && extra.is_none() {
                 return Err("a count is missing".into());
             }
-            let (arrivals, expect) =
-                if with_expect { (Source::Constant(1), extra) } else { (extra.unwrap_or(Source::Constant(1)), None) };
+            let (arrivals, expect) = if with_expect {
+                (Source::Constant(1), extra)
+            } else {
+                (extra.unwrap_or(Source::Constant(1)), None)
+            };
             let address = address(input.operand(first)?)?;
             let drop = action == "arrive_drop";
-            Sync::MbarrierArrive { address, to, arrivals: Some(arrivals), expect, complete: None, drop }
+            SyncOp::MbarrierArrive {
+                address,
+                to,
+                arrivals: Some(arrivals),
+                expect,
+                complete: None,
+                drop,
+            }
         }
         _ => {
             // try_wait may take a time limit, a hint.
             input.count(3, 3 + usize::from(action == "try_wait"))?;
             let phase = input.operand(2)?.source(if parity { Type::B32 } else { Type::B64 })?;
             let to = input.operand(0)?.predicate_register()?;
-            Sync::MbarrierWait { address: address(input.operand(1)?)?, to, phase, parity }
+            SyncOp::MbarrierWait { address: address(input.operand(1)?)?, to, phase, parity }
         }
     }))
 }

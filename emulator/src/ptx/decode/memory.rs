@@ -26,10 +26,14 @@ pub fn order(input: &mut Input<'_, '_>) -> Result<Order, String> {
     let mmio = input.qualifiers.take("mmio");
     let scope = input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]);
     match semantics {
-        None | Some("weak") if scope.is_some() || mmio => Err("a scope needs .relaxed, .acquire or .release".into()),
+        None | Some("weak") if scope.is_some() || mmio => {
+            Err("a scope needs .relaxed, .acquire or .release".into())
+        }
         None | Some("weak") => Ok(Order::Weak),
         Some("volatile") if scope.is_some() => Err(".volatile takes no scope".into()),
-        Some("relaxed" | "acquire" | "release") if scope.is_none() => Err("a scope is missing".into()),
+        Some("relaxed" | "acquire" | "release") if scope.is_none() => {
+            Err("a scope is missing".into())
+        }
         Some(_) => Ok(Order::Strong),
     }
 }
@@ -50,12 +54,19 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         "createpolicy" => {
             // A policy is an opaque hint: any value will do.
             input.qualifiers.rest();
-            Ok(Op::Alu(Alu::Move { to: input.operand(0)?.register(Type::B64)?, a: crate::ptx::operand::Source::Constant(0) }))
+            Ok(Op::Alu(Alu::Move {
+                to: input.operand(0)?.register(Type::B64)?,
+                a: crate::ptx::operand::Source::Constant(0),
+            }))
         }
         _ => {
             let space = space(input).unwrap_or(Space::Generic);
             input.qualifiers.take("tensormap");
-            while input.qualifiers.take_any(&["L1", "L2", "L2::evict_last", "L2::evict_normal"]).is_some() {}
+            while input
+                .qualifiers
+                .take_any(&["L1", "L2", "L2::evict_last", "L2::evict_normal"])
+                .is_some()
+            {}
             Ok(Op::Memory(Memory::Touch { space, address: input.operand(0)?.address()? }))
         }
     }
@@ -92,7 +103,10 @@ fn access(input: &mut Input<'_, '_>) -> Decoded {
 }
 
 /// An address whose symbol, if it names one, lies in the instruction's space.
-pub fn address_in(operand: &Operand<'_>, space: Space) -> Result<crate::ptx::operand::Address, String> {
+pub fn address_in(
+    operand: &Operand<'_>,
+    space: Space,
+) -> Result<crate::ptx::operand::Address, String> {
     if let Operand::Address { base, .. } = operand {
         let fits = match (&**base, space) {
             (Operand::Symbol(of, _), Space::SharedCluster) => *of == Space::Shared,

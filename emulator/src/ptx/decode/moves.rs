@@ -18,7 +18,11 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         "isspacep" => {
             let space = super::memory::space(input).ok_or("isspacep needs a state space")?;
             let [to, a] = input.take::<2>()?;
-            Ok(Op::Memory(Memory::IsSpace { space, to: to.predicate_register()?, a: a.source(Type::B64)? }))
+            Ok(Op::Memory(Memory::IsSpace {
+                space,
+                to: to.predicate_register()?,
+                a: a.source(Type::B64)?,
+            }))
         }
         _ => map_address(input),
     }
@@ -48,14 +52,19 @@ fn mov(input: &mut Input<'_, '_>) -> Decoded {
 }
 
 /// A register, or nothing for `_`.
-pub fn destination(operand: &Operand<'_>, ty: Type) -> Result<Option<crate::ptx::operand::Reg>, String> {
+pub fn destination(
+    operand: &Operand<'_>,
+    ty: Type,
+) -> Result<Option<crate::ptx::operand::Reg>, String> {
     if *operand == Operand::Sink { Ok(None) } else { operand.register(ty).map(Some) }
 }
 
 fn element_bits(ty: Type, count: usize) -> Result<u32, String> {
     match (ty.bits(), count) {
         (128, 2) => Ok(64),
-        (128 | 64 | 32 | 16, 2 | 4) if ty.bits() / count as u32 >= 8 => Ok(ty.bits() / count as u32),
+        (128 | 64 | 32 | 16, 2 | 4) if ty.bits() / count as u32 >= 8 => {
+            Ok(ty.bits() / count as u32)
+        }
         _ => Err(format!("a vector of {count} does not make a .{ty:?}")),
     }
 }
@@ -93,10 +102,34 @@ fn cvt(input: &mut Input<'_, '_>) -> Decoded {
     };
     let mask = crate::ptx::operand::low_bits(wide);
     match (cvt.sources(), cvt.needs_random_bits()) {
-        (1, false) => operation(input, Function::One(map1(move |a| cvt.apply([a, 0], 0) & mask)), to, from, true),
-        (1, true) => operation(input, Function::Two(map2(move |a, r| cvt.apply([a, 0], r as u32) & mask)), to, from, true),
-        (_, false) => operation(input, Function::Two(map2(move |a, b| cvt.apply([a, b], 0) & mask)), to, from, true),
-        (_, true) => operation(input, Function::Three(map3(move |a, b, r| cvt.apply([a, b], r as u32) & mask)), to, from, true),
+        (1, false) => operation(
+            input,
+            Function::One(map1(move |a| cvt.apply([a, 0], 0) & mask)),
+            to,
+            from,
+            true,
+        ),
+        (1, true) => operation(
+            input,
+            Function::Two(map2(move |a, r| cvt.apply([a, 0], r as u32) & mask)),
+            to,
+            from,
+            true,
+        ),
+        (_, false) => operation(
+            input,
+            Function::Two(map2(move |a, b| cvt.apply([a, b], 0) & mask)),
+            to,
+            from,
+            true,
+        ),
+        (_, true) => operation(
+            input,
+            Function::Three(map3(move |a, b, r| cvt.apply([a, b], r as u32) & mask)),
+            to,
+            from,
+            true,
+        ),
     }
 }
 
@@ -120,10 +153,18 @@ fn pack(input: &mut Input<'_, '_>) -> Decoded {
     if (bits == 16) != rest.is_empty() || !matches!(rest, [] | ["b32"]) {
         return Err("cvt.pack takes .b32 for results below 16 bits".into());
     }
-    let (least, most) = if signed { (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1) } else { (0, (1i32 << bits) - 1) };
+    let (least, most) = if signed {
+        (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1)
+    } else {
+        (0, (1i32 << bits) - 1)
+    };
     let field = move |x: u64| u64::from((x as i32).clamp(least, most) as u32 & ((1 << bits) - 1));
     let f = move |a, b, c: u64| (c << (2 * bits) | field(a) << bits | field(b)) & 0xffff_ffff;
-    let f = if bits == 16 { Function::Two(map2(move |a, b| f(a, b, 0))) } else { Function::Three(map3(f)) };
+    let f = if bits == 16 {
+        Function::Two(map2(move |a, b| f(a, b, 0)))
+    } else {
+        Function::Three(map3(f))
+    };
     operation(input, f, Type::B32, Type::B32, false)
 }
 
@@ -135,7 +176,12 @@ fn cvta(input: &mut Input<'_, '_>) -> Decoded {
         return Err("cvta is modelled for 64-bit addresses".into());
     }
     let [to, a] = input.take::<2>()?;
-    Ok(Op::Memory(Memory::Convert { space, to_space, to: to.register(ty)?, a: address_value(a, ty)? }))
+    Ok(Op::Memory(Memory::Convert {
+        space,
+        to_space,
+        to: to.register(ty)?,
+        a: address_value(a, ty)?,
+    }))
 }
 
 fn address_value(operand: &Operand<'_>, ty: Type) -> Result<crate::ptx::operand::Source, String> {

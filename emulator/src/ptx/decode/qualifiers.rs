@@ -10,11 +10,19 @@ pub struct Qualifiers<'a> {
 
 impl<'a> Qualifiers<'a> {
     pub fn new(parts: Vec<&'a str>) -> Result<Self, String> {
-        if parts.len() > 32 { Err("more than 32 qualifiers".into()) } else { Ok(Self { parts, taken: 0 }) }
+        if parts.len() > 32 {
+            Err("more than 32 qualifiers".into())
+        } else {
+            Ok(Self { parts, taken: 0 })
+        }
     }
 
     fn left(&self) -> impl Iterator<Item = (usize, &'a str)> {
-        self.parts.iter().enumerate().filter(|(i, _)| self.taken >> i & 1 == 0).map(|(i, part)| (i, *part))
+        self.parts
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| self.taken >> i & 1 == 0)
+            .map(|(i, part)| (i, *part))
     }
 
     /// Whether a qualifier is there and not yet taken.
@@ -57,11 +65,13 @@ impl<'a> Qualifiers<'a> {
 
     /// Takes every cache hint that changes nothing about values.
     pub fn cache_hints(&mut self) -> bool {
-        const HINTS: [&str; 11] = ["ca", "cg", "cs", "lu", "cv", "wb", "wt", "L2::64B", "L2::128B", "L2::256B", "nc"];
+        const HINTS: [&str; 11] =
+            ["ca", "cg", "cs", "lu", "cv", "wb", "wt", "L2::64B", "L2::128B", "L2::256B", "nc"];
         while self.take_any(&HINTS).is_some() {}
         let eviction = |part: &str| {
             let level = part.strip_prefix("L1::").or_else(|| part.strip_prefix("L2::"))?;
-            let known = ["evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate"];
+            let known =
+                ["evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate"];
             known.contains(&level).then_some(())
         };
         while self.take_map(eviction).is_some() {}

@@ -16,7 +16,10 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         return Ok(Op::Warp(WarpOp::ActiveMask { to }));
     }
     if !input.qualifiers.take("sync") {
-        return Err(format!("{} without .sync is not modelled (removed for sm_70 and up)", input.name));
+        return Err(format!(
+            "{} without .sync is not modelled (removed for sm_70 and up)",
+            input.name
+        ));
     }
     let op = match input.name {
         "shfl" => shuffle(input),
@@ -52,7 +55,15 @@ fn shuffle(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
         to => (destination(to, Type::B32)?, None),
     };
     let source = |operand: &Operand<'_>| operand.source(Type::B32);
-    Ok(WarpOp::Shuffle { mode, to, in_range, a: source(a)?, b: source(b)?, c: source(c)?, mask: source(mask)? })
+    Ok(WarpOp::Shuffle {
+        mode,
+        to,
+        in_range,
+        a: source(a)?,
+        b: source(b)?,
+        c: source(c)?,
+        mask: source(mask)?,
+    })
 }
 
 fn vote(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
@@ -68,13 +79,17 @@ fn vote(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
         return Err("vote: .ballot goes with .b32, the others with .pred".into());
     }
     let [to, p, mask] = input.take::<3>()?;
-    let (to, to_pred) =
-        if ballot { (Some(to.register(Type::B32)?), None) } else { (None, Some(to.predicate_register()?)) };
+    let (to, to_pred) = if ballot {
+        (Some(to.register(Type::B32)?), None)
+    } else {
+        (None, Some(to.predicate_register()?))
+    };
     Ok(WarpOp::Vote { mode, to, to_pred, p: p.predicate()?, mask: mask.source(Type::B32)? })
 }
 
 fn matching(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
-    let all = input.qualifiers.take_any(&["any", "all"]).ok_or("match needs .any or .all")? == "all";
+    let all =
+        input.qualifiers.take_any(&["any", "all"]).ok_or("match needs .any or .all")? == "all";
     let ty = input.qualifiers.ty()?;
     if !matches!(ty, Type::B32 | Type::B64) {
         return Err("match is defined for .b32 and .b64".into());
@@ -88,7 +103,10 @@ fn matching(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
 }
 
 fn reduce(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
-    let name = input.qualifiers.take_any(&["add", "min", "max", "and", "or", "xor"]).ok_or("redux needs an operation")?;
+    let name = input
+        .qualifiers
+        .take_any(&["add", "min", "max", "and", "or", "xor"])
+        .ok_or("redux needs an operation")?;
     let abs = input.qualifiers.take("abs");
     let nan = input.qualifiers.take("NaN");
     let ty = input.qualifiers.ty()?;
@@ -98,7 +116,9 @@ fn reduce(input: &mut Input<'_, '_>) -> Result<WarpOp, String> {
             Arc::new(move |a, b, _| float_extreme(a as u32, b as u32, max, nan))
         }
         _ if abs || nan => return Err(".abs and .NaN go with .f32".into()),
-        ("add" | "min" | "max", Type::U32 | Type::S32) | ("and" | "or" | "xor", Type::B32) => combine(name, ty, false)?,
+        ("add" | "min" | "max", Type::U32 | Type::S32) | ("and" | "or" | "xor", Type::B32) => {
+            combine(name, ty, false)?
+        }
         _ => return Err(format!("redux.{name} is not defined for .{ty:?}")),
     };
     let [to, a, mask] = input.take::<3>()?;
