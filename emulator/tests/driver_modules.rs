@@ -101,7 +101,7 @@ on_emulator! {
     }
 
     fn variables_are_shared_by_host_and_kernels() [] {
-        let context = device();
+        let _context = device();
         let image = CString::new(VARIABLES).expect("no NUL");
         // SAFETY: a C string; a live module.
         let (module, bump) = unsafe {
