@@ -4,7 +4,7 @@ use super::async_copy::Copies;
 use super::barrier::Barrier;
 use super::mbarrier::Mbarrier;
 use super::race::{Clock, Clocks, Shadow};
-use super::tmem::TensorMemory;
+use super::tcgen05::TensorPipe;
 use std::collections::BTreeMap;
 
 /// What shared memory holds before it is written.
@@ -26,9 +26,7 @@ pub(super) struct Block {
     pub mbarriers: BTreeMap<u32, Mbarrier>,
     /// Asynchronous copies in flight, by warp of the block.
     pub copies: Vec<Copies>,
-    pub tensor: TensorMemory,
-    /// Warps that have ended.
-    pub exited: usize,
+    pub tensor: TensorPipe,
 }
 
 impl Block {
@@ -48,8 +46,7 @@ impl Block {
             barriers: BTreeMap::new(),
             mbarriers: BTreeMap::new(),
             copies: (0..warps).map(|_| Copies::default()).collect(),
-            tensor: TensorMemory::default(),
-            exited: 0,
+            tensor: TensorPipe::default(),
         }
     }
 }

@@ -30,7 +30,7 @@ mod mbarrier;
 mod race;
 mod request;
 mod schedule;
-mod tmem;
+mod tcgen05;
 mod warp;
 mod wgmma;
 

@@ -156,7 +156,7 @@ impl Cluster {
                     }
                     Wait::Barrier { id, .. } => format!("waits at barrier {id}"),
                     Wait::Cluster { .. } => "waits at the cluster's barrier".to_owned(),
-                    Wait::TensorMemory => "waits for tensor memory".to_owned(),
+                    Wait::TensorMemory { .. } => "waits for tensor memory".to_owned(),
                 };
                 if parts.len() < 8 {
                     parts.push(format!(
@@ -191,6 +191,16 @@ impl Cluster {
 
     /// What must hold when all warps have ended.
     fn check_end(&self) -> Result<(), Fault> {
+        for block in &self.state.blocks {
+            let columns = block.tensor.memory.as_ref().map_or(0, |memory| memory.allocated());
+            if columns != 0 {
+                let message = format!(
+                    "the block ends with {columns} columns of tensor memory allocated: tcgen05.dealloc is missing"
+                );
+                let fault = Fault::new(FaultKind::NotWaitedFor, message);
+                return Err(Fault { block: Some(block.ctaid), ..fault });
+            }
+        }
         for group in self.warps.chunks(4) {
             let first = &group[0];
             if let Some(other) = group
@@ -278,7 +288,7 @@ impl Context<'_, '_> {
                 Wait::Ready | Wait::Lanes { .. } => false,
                 Wait::Barrier { id, generation } => self.barrier_passed(id, generation),
                 Wait::Cluster { generation } => self.cluster_passed(generation),
-                Wait::TensorMemory => true,
+                Wait::TensorMemory { progress } => self.cluster.progress != progress,
             };
             if done {
                 self.finish_barrier(i);

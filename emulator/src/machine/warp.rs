@@ -24,8 +24,8 @@ pub(super) enum Wait {
     Barrier { id: u32, generation: u64 },
     /// The end of a generation of the cluster's barrier.
     Cluster { generation: u64 },
-    /// Columns of tensor memory.
-    TensorMemory,
+    /// Columns of tensor memory: for something to happen in the cluster.
+    TensorMemory { progress: u64 },
 }
 
 /// Lanes at one instruction.
@@ -57,8 +57,8 @@ pub(super) struct Warp {
     pub local_bytes: usize,
     /// Matrix products in flight.
     pub wgmma: super::wgmma::Pipeline,
-    /// Tensor-memory accesses in flight.
-    pub tensor_accesses: super::tmem::Accesses,
+    /// Stores to tensor memory in flight.
+    pub tensor_stores: Vec<super::tcgen05::Store>,
     diverged: u64,
     /// Failed waits on an `mbarrier` since the cluster last made progress.
     pub idle_polls: u32,
@@ -87,7 +87,7 @@ impl Warp {
             local: vec![LOCAL_POISON; local_bytes * 32],
             local_bytes,
             wgmma: Default::default(),
-            tensor_accesses: Default::default(),
+            tensor_stores: Vec::new(),
             diverged: 0,
             idle_polls: 0,
             line: 0,

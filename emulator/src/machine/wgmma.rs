@@ -3,11 +3,10 @@
 //! From issue to wait the accumulator registers hold poison, and shared memory is read only at the wait: what is used or
 //! overwritten too early gives a wrong answer, as it may on hardware.
 
-use super::access::Place;
 use super::context::Context;
 use super::race::Proxy;
 use super::{Fault, FaultKind};
-use crate::ptx::{Lanes, Reg, Space, WgmmaOp};
+use crate::ptx::{Lanes, Reg, SHARED_BASE, WgmmaOp};
 use crate::tensor::wgmma::{Failure, OperandA, Options, Wgmma};
 use std::collections::VecDeque;
 
@@ -163,10 +162,10 @@ impl Context<'_, '_> {
             A::Registers(registers) => OperandA::Registers(registers),
             A::Descriptor(descriptor) => OperandA::Descriptor(*descriptor),
         };
-        let (row, id) = (self.warp.number % 4, self.warp.id);
+        let (row, id, rank) = (self.warp.number % 4, self.warp.id, self.warp.block);
         let done =
             product.wgmma.apply(row, a, product.b, product.options, &mut values, |address| {
-                self.matrix_chunk(id, address)
+                self.matrix_chunk(id, rank, address)
             });
         done.map_err(|failed| match failed {
             Failure::Operand(message) => illegal(message),
@@ -187,13 +186,19 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    /// 16 bytes of the block's shared memory, read by the matrix unit on behalf of a warp.
-    pub(super) fn matrix_chunk(&mut self, warp: usize, address: u32) -> Result<[u8; 16], Fault> {
-        // Descriptors hold 18 bits of an address: the block is the executing one.
-        let own = u64::from(self.shared_address(address & 0x3_ffff));
-        let Place::Shared { rank, offset } = self.place(Space::Shared, own, 16, 16)? else {
-            return Err(illegal("a matrix outside of shared memory"));
-        };
+    /// 16 bytes of a block's shared memory, read by the matrix unit on behalf of a warp.
+    pub(super) fn matrix_chunk(
+        &mut self,
+        warp: usize,
+        rank: usize,
+        address: u32,
+    ) -> Result<[u8; 16], Fault> {
+        if address % 16 != 0 {
+            let message = format!("a matrix at {address:#x}, which is not a multiple of 16");
+            return Err(Fault::new(FaultKind::MisalignedAddress, message));
+        }
+        let offset = (address as usize).wrapping_sub(SHARED_BASE as usize);
+        self.check_shared(rank, offset, 16)?;
         self.note_read(warp, rank, offset, 16, Proxy::Asynchronous)?;
         let mut chunk = [0; 16];
         chunk.copy_from_slice(&self.cluster.blocks[rank].shared[offset..offset + 16]);

@@ -205,7 +205,7 @@ pub enum Memory {
     /// `mapa`: the same place in another block of the cluster; generic addresses if the flag is set.
     Mapa { generic: bool, to: Reg, a: Source, rank: Source },
     /// `getctarank`
-    BlockRank { generic: bool, to: Reg, a: Source },
+    BlockRank { to: Reg, a: Source },
     /// `isspacep`
     IsSpace { space: Space, to: Pred, a: Source },
     /// `cvta`: between a space's own addresses and generic ones.

@@ -25,5 +25,5 @@ pub(crate) use instruction::*;
 pub use module::{Function, Module, Param, Variable};
 pub(crate) use operand::{Address, Pred, PredSource, Reg, Source, Space};
 pub(crate) use special::Special;
-pub(crate) use tensor_op::{Scale, TensorOp, WgmmaOp};
+pub(crate) use tensor_op::{Scale, Tcgen05Op, TensorMmaOp, TensorOp, WgmmaOp};
 pub(crate) use types::Type;

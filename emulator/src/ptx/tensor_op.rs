@@ -1,8 +1,12 @@
 //! Tensor-core instructions, pre-decoded; the semantics are in [`crate::tensor`].
 
-use super::operand::{Address, PredSource, Reg, Source};
+use super::instruction::MbarrierAddress;
+use super::operand::{Address, PredSource, Reg, Source, Space};
 use crate::tensor::matrix::Matrix;
 use crate::tensor::mma::Mma;
+use crate::tensor::tcgen05::TensorMma;
+use crate::tensor::tensor_copy::TensorCopy;
+use crate::tensor::tmem::Transfer;
 use crate::tensor::wgmma::Wgmma;
 
 /// A tensor-core instruction.
@@ -30,6 +34,58 @@ pub enum TensorOp {
     WgmmaCommit,
     /// `wgmma.wait_group`
     WgmmaWait { left: usize },
+    /// `tcgen05.*`
+    Tcgen05(Tcgen05Op),
+}
+
+/// A `tcgen05` instruction.
+pub enum Tcgen05Op {
+    /// `alloc`: the address goes to shared memory.
+    Allocate { space: Space, to: Address, columns: Source },
+    /// `dealloc`
+    Free { address: Source, columns: Source },
+    /// `relinquish_alloc_permit`
+    Relinquish,
+    /// `ld`
+    Load { transfer: Transfer, to: Vec<Reg>, address: Address, half_offset: u32 },
+    /// `st`
+    Store { transfer: Transfer, from: Vec<Source>, address: Address, half_offset: u32 },
+    /// `wait::ld`
+    WaitLoads,
+    /// `wait::st`
+    WaitStores,
+    /// `fence::before_thread_sync`, `fence::after_thread_sync`: one warp runs at a time, nothing is reordered.
+    Fence,
+    /// `mma`
+    Mma(Box<TensorMmaOp>),
+    /// `cp`
+    Copy { copy: TensorCopy, to: Address, descriptor: Source },
+    /// `shift`
+    Shift { ctas: usize, address: Address },
+    /// `commit`
+    Commit { mbarrier: MbarrierAddress, blocks: Option<Source> },
+}
+
+/// `tcgen05.mma` with its operands.
+pub struct TensorMmaOp {
+    /// Kind and scaling.
+    pub mma: TensorMma,
+    /// D.
+    pub d: Address,
+    /// A in tensor memory, or its descriptor.
+    pub a: Result<Address, Source>,
+    /// Descriptor of B.
+    pub b: Source,
+    /// Instruction descriptor.
+    pub instruction: Source,
+    /// Scales of A and B.
+    pub scales: Option<[Address; 2]>,
+    /// `disable-output-lane`
+    pub disabled: Vec<Source>,
+    /// `enable-input-d`
+    pub accumulate: PredSource,
+    /// `scale-input-d`
+    pub scale_input_d: u32,
 }
 
 /// Scale operand of a block-scaled `mma`.

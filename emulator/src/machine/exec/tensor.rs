@@ -15,6 +15,9 @@ impl Context<'_, '_> {
         group: usize,
         mask: u32,
     ) -> Result<Outcome, Fault> {
+        if let TensorOp::Tcgen05(op) = op {
+            return self.tcgen05(op, group, mask);
+        }
         if let Some(wait) = self.converge_full(group, mask)? {
             return Ok(wait);
         }
@@ -95,6 +98,7 @@ impl Context<'_, '_> {
                 self.machine.counters.sync += 1;
                 self.wait_wgmma(*left)?;
             }
+            TensorOp::Tcgen05(_) => {}
         }
         Ok(Outcome::Next)
     }

@@ -18,6 +18,7 @@ mod memory;
 mod moves;
 mod qualifiers;
 mod sync;
+mod tcgen05;
 mod tensor;
 mod warp;
 
@@ -90,9 +91,8 @@ pub(super) fn decode<'a>(
         "bar" | "barrier" | "fence" | "membar" => sync::decode(&mut input),
         "mbarrier" => mbarrier::decode(&mut input),
         "cp" | "red" => asynchronous::decode(&mut input),
-        "ldmatrix" | "stmatrix" | "movmatrix" | "mma" | "wgmma" | "tcgen05" => {
-            tensor::decode(&mut input)
-        }
+        "ldmatrix" | "stmatrix" | "movmatrix" | "mma" | "wgmma" => tensor::decode(&mut input),
+        "tcgen05" => tcgen05::decode(&mut input),
         _ => arithmetic::decode(&mut input),
     }?;
     input.qualifiers.finish()?;

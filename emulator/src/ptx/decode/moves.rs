@@ -208,5 +208,5 @@ fn map_address(input: &mut Input<'_, '_>) -> Decoded {
         return Ok(Op::Memory(Memory::Mapa { generic, to, a, rank }));
     }
     let [to, a] = input.take::<2>()?;
-    Ok(Op::Memory(Memory::BlockRank { generic, to: to.register(Type::B32)?, a: a.source(ty)? }))
+    Ok(Op::Memory(Memory::BlockRank { to: to.register(Type::B32)?, a: a.source(ty)? }))
 }

@@ -37,7 +37,7 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     Ok(Op::Tensor(op))
 }
 
-fn registers(operand: &Operand<'_>, count: usize) -> Result<Vec<Reg>, String> {
+pub fn registers(operand: &Operand<'_>, count: usize) -> Result<Vec<Reg>, String> {
     let found =
         operand.elements().iter().map(|e| e.register(Type::B32)).collect::<Result<Vec<_>, _>>()?;
     if found.len() == count {
@@ -47,7 +47,7 @@ fn registers(operand: &Operand<'_>, count: usize) -> Result<Vec<Reg>, String> {
     }
 }
 
-fn sources(operand: &Operand<'_>, count: usize) -> Result<Vec<Source>, String> {
+pub fn sources(operand: &Operand<'_>, count: usize) -> Result<Vec<Source>, String> {
     let found =
         operand.elements().iter().map(|e| e.source(Type::B32)).collect::<Result<Vec<_>, _>>()?;
     if found.len() == count {
