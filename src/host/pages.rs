@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cgroup;
 use super::root::Root;
 use crate::{Error, Result};
 
@@ -98,39 +99,22 @@ fn kilobytes(text: &str, field: &str) -> Option<u64> {
 
 /// The least that the memory cgroups of this process and their parents leave; inactive page cache counts as free.
 fn cgroup_headroom(root: &Root) -> Option<u64> {
-    let own = root.read("/proc/self/cgroup").text()?;
-    let levels = own.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        match (fields.next()?, fields.next()?) {
-            ("", path) => {
-                Some(("/sys/fs/cgroup", path, ["memory.max", "memory.current"], "inactive_file"))
-            }
-            (controllers, path) if controllers.split(',').any(|c| c == "memory") => Some((
-                "/sys/fs/cgroup/memory",
-                path,
-                ["memory.limit_in_bytes", "memory.usage_in_bytes"],
-                "total_inactive_file",
-            )),
-            _ => None,
-        }
-    });
-    levels
-        .flat_map(|(mount, path, files, cached)| {
-            let parents: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-            (0..=parents.len()).filter_map(move |depth| {
-                let directory = [&[mount][..], &parents[..depth]].concat().join("/");
-                // "max" is no number: no limit here.
-                let limit = root.number(&format!("{directory}/{}", files[0]))?;
-                let used = root.number(&format!("{directory}/{}", files[1]))?;
-                let stat =
-                    root.read(&format!("{directory}/memory.stat")).text().unwrap_or_default();
-                let cache = stat
-                    .lines()
-                    .find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok())
-                    .unwrap_or(0);
-                Some(limit.saturating_sub(used.saturating_sub(cache)))
-            })
-        })
+    let left = |version: u8, directory: &str| {
+        let (limit, used, cached) = match version {
+            2 => ("memory.max", "memory.current", "inactive_file "),
+            _ => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
+        };
+        // "max" is no number: no limit here.
+        let limit = root.number(&format!("{directory}/{limit}"))?;
+        let used = root.number(&format!("{directory}/{used}"))?;
+        let stat = root.read(&format!("{directory}/memory.stat")).text().unwrap_or_default();
+        let cache =
+            stat.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok());
+        Some(limit.saturating_sub(used.saturating_sub(cache.unwrap_or(0))))
+    };
+    cgroup::hierarchies(root, "memory")
+        .iter()
+        .flat_map(|h| h.levels.iter().filter_map(|directory| left(h.version, directory)))
         .min()
 }
 

@@ -120,7 +120,7 @@ impl Workers {
     /// # Panics
     /// When `program` panics, or when called from inside a program.
     pub fn run(&self, program: impl Fn(Worker<'_>) + Sync) {
-        self.broadcast(|worker| program(worker));
+        self.broadcast(program);
     }
 
     /// Runs `program` on every worker and returns the time from the first start to the last finish. The workers start
@@ -278,7 +278,7 @@ mod tests {
             for index in 0..count {
                 let part = Worker { index, count, barrier: &barrier }.part(length, granule);
                 assert_eq!(part.start, next);
-                assert!(part.end == length || part.end % granule == 0);
+                assert!(part.end == length || part.end.is_multiple_of(granule));
                 next = part.end;
                 sizes.push(part.len().div_ceil(granule));
             }
