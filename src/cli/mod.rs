@@ -33,7 +33,13 @@ struct Common {
     #[arg(long, global = true)]
     json: bool,
     /// Directory that holds runs/
-    #[arg(long, global = true, value_name = "DIR", env = "HOSTDYNO_RESULTS", default_value = "results")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "HOSTDYNO_RESULTS",
+        default_value = "results"
+    )]
     results: PathBuf,
     /// No colour, on a terminal too (also: NO_COLOR=1)
     #[arg(long, global = true)]

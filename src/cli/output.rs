@@ -32,8 +32,9 @@ impl Output {
         draw: impl FnOnce(Screen, &T) -> String,
     ) -> Result<()> {
         let text = if self.json {
-            json::render(kind, content)
-                .map_err(|e| Error::os("can't form the JSON", e.into(), "Report this as a defect"))?
+            json::render(kind, content).map_err(|e| {
+                Error::os("can't form the JSON", e.into(), "Report this as a defect")
+            })?
         } else {
             draw(self.screen, content)
         };

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::output::{Output, complain};
-use crate::{Error, Result};
 use crate::record::store::{Run, Store};
 use crate::report::model::RunHead;
 use crate::report::terminal;
+use crate::{Error, Result};
 
 #[derive(Serialize)]
 struct Runs {
@@ -40,5 +40,6 @@ pub fn run(store: &Store, output: &Output) -> Result<()> {
     for problem in &problems {
         complain("warning", problem);
     }
-    output.print("runs", &Runs { runs, problems }, |screen, list| terminal::runs(screen, &list.runs))
+    output
+        .print("runs", &Runs { runs, problems }, |screen, list| terminal::runs(screen, &list.runs))
 }

@@ -33,12 +33,13 @@ pub struct Caches {
 }
 
 /// One cache as seen by one CPU.
-struct Instance {
-    level: u8,
-    data: bool,
-    bytes: usize,
+pub(super) struct Instance {
+    pub level: u8,
+    /// Holds data, or data and instructions.
+    pub data: bool,
+    pub bytes: usize,
     /// The CPUs that share it: its identity.
-    sharers: Vec<usize>,
+    pub sharers: Vec<usize>,
 }
 
 impl Caches {
@@ -49,7 +50,7 @@ impl Caches {
 
     /// The caches that `cpus` use, by sysfs under `root`; on the running host by hwloc when sysfs has none.
     pub fn read(root: &Root, cpus: &[usize]) -> Self {
-        let mut instances = from_sysfs(root, cpus);
+        let mut instances = instances(root, cpus);
         if instances.is_empty() && root.is_host() {
             instances = from_hwloc(cpus);
         }
@@ -80,7 +81,8 @@ impl Caches {
     }
 }
 
-fn from_sysfs(root: &Root, cpus: &[usize]) -> Vec<Instance> {
+/// Every cache of every one of `cpus` that sysfs shows.
+pub(super) fn instances(root: &Root, cpus: &[usize]) -> Vec<Instance> {
     let mut instances = Vec::new();
     for cpu in cpus {
         let directory = format!("/sys/devices/system/cpu/cpu{cpu}/cache");
@@ -92,7 +94,7 @@ fn from_sysfs(root: &Root, cpus: &[usize]) -> Vec<Instance> {
                     data: at("type")? != "Instruction",
                     bytes: parse_size(&at("size")?)?,
                     sharers: at("shared_cpu_list")
-                        .and_then(|list| super::root::parse_list(&list))
+                        .and_then(|list| super::list::parse(&list))
                         .unwrap_or_else(|| vec![*cpu]),
                 })
             };
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn hwloc_agrees_with_sysfs_on_this_host() {
         let cpus = super::super::cpus::affinity().unwrap();
-        let (sysfs, hwloc) = (from_sysfs(&Root::host(), &cpus), from_hwloc(&cpus));
+        let (sysfs, hwloc) = (instances(&Root::host(), &cpus), from_hwloc(&cpus));
         if !sysfs.is_empty() && !hwloc.is_empty() {
             assert_eq!(Caches::from_instances(&sysfs), Caches::from_instances(&hwloc));
         }

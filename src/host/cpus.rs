@@ -45,6 +45,11 @@ impl Cores {
         Self(cores)
     }
 
+    /// The CPUs of each core.
+    pub fn groups(&self) -> impl Iterator<Item = &[usize]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
     /// Number of physical cores.
     pub fn cores(&self) -> usize {
         self.0.len()

@@ -1,4 +1,9 @@
 //! The host: topology, binding and its proof, environment fingerprint.
+//!
+//! Two halves. What runs: [`threads`] pins one worker a core, [`buffer`] maps memory of a known page kind on a known
+//! node, [`pages`] asks the kernel where pages are, [`cache`] tells how large a cold working set has to be. What
+//! describes: [`topology`] and [`nps`] the machine's shape, [`environment`] its settings, [`conditions`] the moment;
+//! [`record`] puts them together. Nothing here writes a setting, and all files are read through [`root`].
 
 mod barrier;
 pub mod buffer;
@@ -8,16 +13,21 @@ pub mod conditions;
 pub mod cpus;
 pub mod disjoint;
 pub mod environment;
+pub mod list;
+pub mod nps;
 pub mod pages;
 pub mod record;
 pub mod root;
 pub mod threads;
+pub mod topology;
 
 pub use buffer::Buffer;
 pub use cache::Caches;
+pub use conditions::Conditions;
 pub use disjoint::Disjoint;
 pub use environment::Environment;
 pub use pages::{Census, Pages};
 pub use record::{HostRecord, boot_id};
 pub use root::{Reading, Root};
 pub use threads::{Worker, Workers};
+pub use topology::Topology;

@@ -90,7 +90,7 @@ pub fn available_on(root: &Root, node: usize) -> Option<u64> {
 }
 
 /// The value after `field`, in bytes, in a file of lines like `Node 0 MemFree:  12 kB`.
-fn kilobytes(text: &str, field: &str) -> Option<u64> {
+pub(super) fn kilobytes(text: &str, field: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let value = line.split_once(field)?.1.trim().strip_suffix("kB")?;
         value.trim().parse::<u64>().ok().map(|kb| kb << 10)

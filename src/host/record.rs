@@ -1,16 +1,27 @@
-//! What a run keeps about its host: `host.json`.
+//! What a run keeps about its host: everything about the machine that its numbers depend on.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The host as it was when a run began.
+use super::environment::Environment;
+use super::root::Root;
+use super::topology::Topology;
+
+/// Version of [`HostRecord`]'s schema. A reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// The host as it was when it was looked at: `host.json` of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostRecord {
-    /// Version of the record's schema.
+    /// [`SCHEMA`].
     pub schema: u32,
-    /// Kernel boot id.
+    /// The kernel's id of this boot: numbers of one boot are not independent.
     pub boot_id: Option<String>,
+    /// Environment fingerprint.
+    pub environment: Environment,
+    /// Sockets, nodes, caches, devices.
+    pub topology: Topology,
     /// Fields of a newer writer.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
@@ -19,12 +30,32 @@ pub struct HostRecord {
 impl HostRecord {
     /// This host, now.
     pub fn collect() -> Self {
-        Self { schema: 1, boot_id: boot_id(), unknown: BTreeMap::new() }
+        Self {
+            schema: SCHEMA,
+            boot_id: boot_id(),
+            environment: Environment::collect(&Root::host()),
+            topology: Topology::discover(),
+            unknown: BTreeMap::new(),
+        }
     }
 }
 
-/// The kernel's id of this boot: runs of one boot are not independent.
+/// The kernel's id of this boot.
 pub fn boot_id() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
+    Root::host().read("/proc/sys/kernel/random/boot_id").text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_kept() {
+        let record = HostRecord::collect();
+        assert_eq!(record.boot_id.as_deref().map(str::len), Some(36));
+        let mut json = serde_json::to_value(&record).unwrap();
+        json["future"] = serde_json::json!({"x": 1});
+        let read: HostRecord = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
+    }
 }

@@ -6,6 +6,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::list;
+
 /// A readable attribute is at most this long; longer files are cut here. Sized for `/proc/cpuinfo` of 1,024 CPUs.
 const LONGEST: u64 = 4 << 20;
 
@@ -91,7 +93,7 @@ impl Root {
 
     /// Reads a list of CPUs or nodes.
     pub fn list(&self, path: &str) -> Option<Vec<usize>> {
-        parse_list(&self.read(path).text()?)
+        list::parse(&self.read(path).text()?)
     }
 
     /// Names in a directory, sorted as people count (`cpu2` before `cpu10`); empty when it can't be listed.
@@ -114,37 +116,9 @@ impl Root {
     }
 }
 
-/// Parses the kernel's list format: `0-3,8,10-11`; the empty list is the empty text. `None` when it is no such list.
-pub fn parse_list(text: &str) -> Option<Vec<usize>> {
-    /// The kernel's own limit on CPUs is 8,192 on x86; a list beyond this is no list of CPUs.
-    const LARGEST: usize = 1 << 16;
-    let mut list = Vec::new();
-    for range in text.trim().split(',').filter(|range| !range.is_empty()) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if first > last || last > LARGEST {
-            return None;
-        }
-        list.extend(first..=last);
-    }
-    list.sort_unstable();
-    list.dedup();
-    Some(list)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_are_the_kernels() {
-        assert_eq!(parse_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
-        assert_eq!(parse_list(""), Some(vec![]));
-        assert_eq!(parse_list("5,1-2,2"), Some(vec![1, 2, 5]));
-        for bad in ["3-1", "x", "1-", "-1", "0-99999999999", "1;2"] {
-            assert_eq!(parse_list(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn readings_tell_absent_from_garbled() {

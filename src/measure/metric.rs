@@ -9,7 +9,7 @@ use super::sampling::{Sampled, sample};
 use super::statistics::summarise;
 use super::subject::Subject;
 use super::validity::judge;
-use crate::host::conditions;
+use crate::host::Conditions;
 use crate::record::{Cache, MetricRecord, Placement, State, Work};
 use crate::workload::Verified;
 use crate::{Error, Result};
@@ -85,17 +85,16 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     record.work = subject.work();
     record.kernel_path = subject.kernel_path();
     let before = subject.verify()?;
-    let conditions_before = conditions::sample();
+    let conditions_before = Conditions::sample();
     let sampled = sample(budget, |iterations| Ok(subject.run(iterations)?.0))?;
-    let conditions_after = conditions::sample();
+    let conditions_after = Conditions::sample();
     // Asked now: some ceilings (a PCIe link) are what they are only under load.
     record.ceiling = subject.ceiling();
     keep(record, sampled, budget)?;
     if let Some(reason) = subject.disqualified() {
         (record.state, record.reason) = (State::Invalid, Some(reason));
     }
-    record.conditions.insert("before".into(), conditions_before.into());
-    record.conditions.insert("after".into(), conditions_after.into());
+    record.conditions = Conditions::between(&conditions_before, &conditions_after);
     observe(record, subject.as_ref());
     // From here on there are samples: a wrong result now makes them invalid, and they are kept to show it.
     let after = subject.verify()?;

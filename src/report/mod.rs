@@ -3,9 +3,9 @@
 //! [`model`] turns a run into a [`model::Report`] and [`findings`] ranks what is worth looking at;
 //! both are pure. [`terminal`] and [`json`] draw the result. [`quantity`] decides how a number reads.
 
+pub mod findings;
 #[cfg(test)]
 pub mod fixture;
-pub mod findings;
 pub mod json;
 pub mod model;
 pub mod quantity;

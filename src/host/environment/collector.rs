@@ -99,9 +99,7 @@ impl<'a> Collector<'a> {
 
     /// Reads a list of CPUs or nodes, and keeps it as the kernel writes it.
     pub fn list(&mut self, name: &str, path: &str, class: Class) {
-        self.parsed(name, path, class, |text| {
-            super::super::root::parse_list(text).map(|_| text.into())
-        });
+        self.parsed(name, path, class, |text| super::super::list::parse(text).map(|_| text.into()));
     }
 
     /// Reads a choice like `always [madvise] never`: the bracketed one, or the whole text of a file that shows only

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::super::root::{Reading, parse_list};
+use super::super::list;
+use super::super::root::Reading;
 use super::Class;
 use super::collector::{Collector, integer_or_text};
 
@@ -18,7 +19,7 @@ pub fn collect(c: &mut Collector<'_>) {
         // "(null)" is how the kernel says that no CPU is set aside.
         let path = format!("{CPUS}/{name}");
         c.parsed(&format!("cpu.{name}"), &path, class, |text| {
-            if text == "(null)" { Some("".into()) } else { parse_list(text).map(|_| text.into()) }
+            if text == "(null)" { Some("".into()) } else { list::parse(text).map(|_| text.into()) }
         });
     }
     c.flag("cpu.smt.active", &format!("{CPUS}/smt/active"), Class::Bios);

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use memory::{DramChannels, dram_channels};
+pub use pci::upstream;
+pub use process::pressure;
 
 use super::root::Root;
 use collector::Collector;

@@ -80,7 +80,7 @@ fn affinity(c: &mut Collector<'_>) {
     ] {
         c.parsed(name, PATH, Class::Runtime, |text| {
             let list = text.lines().find_map(|line| line.strip_prefix(row))?.trim();
-            super::super::root::parse_list(list).map(|_| list.into())
+            super::super::list::parse(list).map(|_| list.into())
         });
     }
 }

@@ -78,8 +78,7 @@ const RULES: &[(&str, Rule)] = &[
 
 /// Everything worth looking at in `run`, most important first.
 pub fn findings(run: &Run) -> Vec<Finding> {
-    let facts =
-        Facts { benches: &run.benches, host: run.host.as_ref(), problems: &run.problems };
+    let facts = Facts { benches: &run.benches, host: run.host.as_ref(), problems: &run.problems };
     RULES
         .iter()
         .filter_map(|(rule, look)| {

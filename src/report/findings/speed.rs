@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Facts, Found, again, ids};
 use crate::record::{Direction, MetricRecord, Origin, Part, State};
-use crate::report::model::{PartReport, share_of_ceiling, Headline};
+use crate::report::model::{Headline, PartReport, share_of_ceiling};
 use crate::report::quantity::{self, percent};
 
 /// Below this share of its ceiling, something holds a kernel back that is worth finding. Well-tuned hosts
@@ -203,9 +203,11 @@ pub(super) fn no_ceiling(facts: &Facts<'_>) -> Option<Found> {
             quantity::metric(metric)?.value
         ),
         next: match part {
-            Part::Dram => "Memory speed and channels are not readable here (usual in a VM): look them up \
+            Part::Dram => {
+                "Memory speed and channels are not readable here (usual in a VM): look them up \
                            and compare with channels x 8 B x MT/s"
-                .to_owned(),
+                    .to_owned()
+            }
             _ => "Look up the part's data sheet and compare by hand".to_owned(),
         },
         metrics: without.iter().map(|(_, m)| m.id.clone()).collect(),

@@ -1,9 +1,7 @@
 //! Each rule fires on the run it is for, names figure and next step, and keeps quiet otherwise.
 
 use super::findings;
-use crate::record::{
-    BenchRecord, Cache, Interval, MetricRecord, Origin, Part, State, Summary,
-};
+use crate::record::{BenchRecord, Cache, Interval, MetricRecord, Origin, Part, State, Summary};
 use crate::report::fixture::{below, bench, in_state, ok, run, skipped};
 
 const GPU: &str = "no NVIDIA GPU";
@@ -132,7 +130,8 @@ fn a_latency_below_its_ceiling_is_no_bandwidth_problem() {
 
 #[test]
 fn a_narrow_format_slower_than_a_wider_one_is_named_with_both_times() {
-    let timed = |name: &str, seconds: f64| MetricRecord { samples: vec![seconds; 9], ..ok(name, 1.0) };
+    let timed =
+        |name: &str, seconds: f64| MetricRecord { samples: vec![seconds; 9], ..ok(name, 1.0) };
     let slower = vec![
         timed("gemm/cpu/bf16/m64n8k8", 1e-3),
         timed("gemm/cpu/fp8/m64n8k8", 1.05e-3),
@@ -146,7 +145,8 @@ fn a_narrow_format_slower_than_a_wider_one_is_named_with_both_times() {
 
 #[test]
 fn different_problems_are_not_compared() {
-    let timed = |name: &str, seconds: f64| MetricRecord { samples: vec![seconds; 9], ..ok(name, 1.0) };
+    let timed =
+        |name: &str, seconds: f64| MetricRecord { samples: vec![seconds; 9], ..ok(name, 1.0) };
     let other = vec![timed("gemm/cpu/bf16/m3", 1e-3), timed("gemm/cpu/mxfp4/m64", 9.0)];
     assert!(!rules(with(other)).contains(&"narrow-format-slower"));
 }

@@ -87,10 +87,8 @@ pub fn share_of_ceiling(metric: &MetricRecord) -> Option<f64> {
 impl PartReport {
     /// What `metrics` tell about `part`.
     pub fn new<'a>(part: Part, metrics: impl IntoIterator<Item = &'a MetricRecord>) -> Self {
-        let (skipped, measured): (Vec<_>, Vec<_>) = metrics
-            .into_iter()
-            .filter(|m| m.part == part)
-            .partition(|m| m.state == State::Skipped);
+        let (skipped, measured): (Vec<_>, Vec<_>) =
+            metrics.into_iter().filter(|m| m.part == part).partition(|m| m.state == State::Skipped);
         let rows: Vec<Row> = measured.into_iter().map(Row::new).collect();
         let headline = match best(&rows) {
             Some(row) => Headline::Figure(row.clone()),
@@ -118,9 +116,9 @@ fn best(rows: &[Row]) -> Option<&Row> {
         let median = row.summary.as_ref().map_or(0.0, |s| s.median);
         if row.unit.direction() == Direction::Lower { -median } else { median }
     };
-    rows.iter().filter(|row| row.usable()).min_by(|a, b| {
-        doubt(a).cmp(&doubt(b)).then_with(|| speed(b).total_cmp(&speed(a)))
-    })
+    rows.iter()
+        .filter(|row| row.usable())
+        .min_by(|a, b| doubt(a).cmp(&doubt(b)).then_with(|| speed(b).total_cmp(&speed(a))))
 }
 
 fn why_none(rows: &[Row], skipped: &[&MetricRecord]) -> String {
@@ -179,7 +177,10 @@ mod tests {
     #[test]
     fn real_work_stands_for_compute_before_a_synthetic_peak() {
         let peak = || ok("compute/peak/f32", 0.2);
-        assert_eq!(figure(Part::Compute, vec![peak(), ok("gemm/cpu/bf16/m1", 0.1)]), "gemm/cpu/bf16/m1");
+        assert_eq!(
+            figure(Part::Compute, vec![peak(), ok("gemm/cpu/bf16/m1", 0.1)]),
+            "gemm/cpu/bf16/m1"
+        );
         assert_eq!(figure(Part::Compute, vec![peak()]), "compute/peak/f32");
     }
 

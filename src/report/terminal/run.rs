@@ -46,10 +46,10 @@ pub fn list(screen: Screen, runs: &[RunHead]) -> String {
         line.push(if run.complete { Cell::new("") } else { cell(Tone::Bad, "incomplete") });
         line
     };
-    let columns = ["name", "label", "started", "profile", "benches", "metrics", ""].map(|c| (c, Left));
-    let draw = |benches| {
-        table(screen, &columns, runs.iter().map(|run| line(run, benches)).collect())
-    };
+    let columns =
+        ["name", "label", "started", "profile", "benches", "metrics", ""].map(|c| (c, Left));
+    let draw =
+        |benches| table(screen, &columns, runs.iter().map(|run| line(run, benches)).collect());
     first_that_fits(screen, &[true, false], draw).map_or_else(String::new, |(text, _)| text)
 }
 
@@ -69,7 +69,8 @@ fn none_or(names: &[impl AsRef<str>], separator: &str) -> String {
 
 fn why_incomplete(run: &RunHead) -> String {
     let mut reasons = Vec::new();
-    let cut: Vec<_> = run.benches.iter().filter(|b| !b.complete).map(|b| b.bench.as_str()).collect();
+    let cut: Vec<_> =
+        run.benches.iter().filter(|b| !b.complete).map(|b| b.bench.as_str()).collect();
     if !cut.is_empty() {
         reasons.push(format!("{} did not reach the end", cut.join(" and ")));
     }

@@ -15,8 +15,14 @@ const BAR: usize = 10;
 
 /// The best figure of each part, or why there is none.
 pub fn render(screen: Screen, parts: &[PartReport]) -> String {
-    let columns =
-        [("part", Left), ("best", Right), ("of ceiling", Right), ("", Left), ("state", Left), ("metric", Left)];
+    let columns = [
+        ("part", Left),
+        ("best", Right),
+        ("of ceiling", Right),
+        ("", Left),
+        ("state", Left),
+        ("metric", Left),
+    ];
     let (mut rows, mut without) = (Vec::new(), String::new());
     for part in parts {
         match &part.headline {

@@ -59,9 +59,15 @@ fn invalid_figures_are_never_shown_as_figures() {
 fn the_order_is_summary_tables_skipped_findings() {
     let text = drawn(120);
     let mut last = 0;
-    for heading in
-        ["run 2026", "a number for each part", "\ncompute\n", "\ndram\n", "\nstorage\n", "skipped, and why", "the three things"]
-    {
+    for heading in [
+        "run 2026",
+        "a number for each part",
+        "\ncompute\n",
+        "\ndram\n",
+        "\nstorage\n",
+        "skipped, and why",
+        "the three things",
+    ] {
         let at = text.find(heading).unwrap_or_else(|| panic!("no {heading:?} in\n{text}"));
         assert!(at >= last, "{heading:?} comes too early");
         last = at;
@@ -71,8 +77,12 @@ fn the_order_is_summary_tables_skipped_findings() {
 #[test]
 fn each_part_has_a_number_or_says_why_not() {
     let text = drawn(120);
-    let summary: String =
-        text.lines().skip_while(|l| !l.contains("a number for each")).take(12).collect::<Vec<_>>().join("\n");
+    let summary: String = text
+        .lines()
+        .skip_while(|l| !l.contains("a number for each"))
+        .take(12)
+        .collect::<Vec<_>>()
+        .join("\n");
     assert!(line(&summary, "dram ").contains("31.2 GB/s"));
     assert!(line(&summary, "dram ").contains("81 % theoretical"));
     assert!(line(&summary, "pcie ").contains("no NVIDIA GPU"));
