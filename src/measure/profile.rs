@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::workload::Extent;
 use crate::{Error, Result};
 
 /// How thorough the whole run is.
@@ -41,6 +42,15 @@ impl Profile {
             Self::Quick => "quick",
             Self::Standard => "standard",
             Self::Thorough => "thorough",
+        }
+    }
+
+    /// How many problems are measured.
+    pub const fn extent(self) -> Extent {
+        match self {
+            Self::Quick => Extent::Quick,
+            Self::Standard => Extent::Standard,
+            Self::Thorough => Extent::Thorough,
         }
     }
 

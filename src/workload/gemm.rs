@@ -60,13 +60,14 @@ impl Gemm {
             return Err(refuse("it does not have three dimensions"));
         };
         let dimension = |name: &str, field: &str| {
-            let digits = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
+            // `parse` alone would accept a plus sign.
+            if field.is_empty() || !field.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(refuse(&format!("{name} is not a positive integer")));
+            }
             match field.parse() {
-                Ok(value @ 1..=MAX_DIMENSION) => Ok(value),
                 Ok(0) => Err(refuse(&format!("{name} is zero"))),
-                // Digits that don't parse are beyond usize.
-                _ if digits => Err(refuse(&format!("{name} is larger than {MAX_DIMENSION}"))),
-                _ => Err(refuse(&format!("{name} is not a positive integer"))),
+                Ok(value @ 1..=MAX_DIMENSION) => Ok(value),
+                _ => Err(refuse(&format!("{name} is larger than {MAX_DIMENSION}"))),
             }
         };
         Ok(Self { m: dimension("M", m)?, n: dimension("N", n)?, k: dimension("K", k)? })

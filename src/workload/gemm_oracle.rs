@@ -102,13 +102,14 @@ impl Oracle<'_> {
         }
     }
 
-    fn sample(&self, Gemm { m, n, .. }: Gemm, seed: u64) -> Comparisons {
-        let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let points: Vec<_> =
-            (0..SAMPLE).map(|_| (rng.random_range(0..m), rng.random_range(0..n))).collect();
+    fn sample(&self, problem: Gemm, seed: u64) -> Comparisons {
+        let Gemm { m, n, .. } = problem;
+        // No output is counted twice.
+        let tiles = (boundaries(m), boundaries(n));
+        let points = random_points(problem, &tiles, seed);
         self.grid(Keep::A, &edges(m), &every(n))
-            .merge(self.grid(Keep::B, &edges(n), &every(m)))
-            .merge(self.grid(Keep::A, &boundaries(m), &boundaries(n)))
+            .merge(self.grid(Keep::B, &edges(n), &every(m)[1..m.max(2) - 1]))
+            .merge(self.grid(Keep::A, &tiles.0, &tiles.1))
             .merge(self.points(&points))
     }
 
@@ -177,10 +178,32 @@ fn edges(count: usize) -> Vec<usize> {
     if count == 1 { vec![0] } else { vec![0, count - 1] }
 }
 
-/// Both sides of the first and of the last boundary of every usual tile size, and of the half where two threads meet.
+/// Both sides of the first and of the last boundary of every usual tile size, and of the half where two threads meet;
+/// without the edges.
 fn boundaries(count: usize) -> Vec<usize> {
     let starts = TILES.iter().flat_map(|tile| [*tile, count / tile * tile]).chain([count / 2]);
     let sides = starts.flat_map(|start| [start.saturating_sub(1), start]);
-    let indices: BTreeSet<_> = sides.chain([0, count - 1]).filter(|&i| i < count).collect();
-    indices.into_iter().collect()
+    let inside = sides.filter(|&index| index > 0 && index + 1 < count);
+    inside.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// [`SAMPLE`] outputs, or half of them where there are few, that are neither at an edge nor at a crossing of `tiles`.
+fn random_points(
+    Gemm { m, n, .. }: Gemm,
+    tiles: &(Vec<usize>, Vec<usize>),
+    seed: u64,
+) -> Vec<(usize, usize)> {
+    let inside = m.saturating_sub(2) * n.saturating_sub(2);
+    let count = SAMPLE.min((inside - tiles.0.len() * tiles.1.len()).div_ceil(2));
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut points = BTreeSet::new();
+    while points.len() < count {
+        let (row, column) = (rng.random_range(1..m - 1), rng.random_range(1..n - 1));
+        let crossing =
+            tiles.0.binary_search(&row).is_ok() && tiles.1.binary_search(&column).is_ok();
+        if !crossing {
+            points.insert((row, column));
+        }
+    }
+    points.into_iter().collect()
 }
