@@ -61,7 +61,7 @@ impl Context<'_, '_> {
         bytes: usize,
         align: usize,
     ) -> Result<Place, Fault> {
-        if address % align as u64 != 0 {
+        if !address.is_multiple_of(align as u64) {
             let message =
                 format!("address {address:#x} in {space:?} memory is not a multiple of {align}");
             return Err(Fault::new(FaultKind::MisalignedAddress, message));

@@ -193,7 +193,7 @@ impl Context<'_, '_> {
         rank: usize,
         address: u32,
     ) -> Result<[u8; 16], Fault> {
-        if address % 16 != 0 {
+        if !address.is_multiple_of(16) {
             let message = format!("a matrix at {address:#x}, which is not a multiple of 16");
             return Err(Fault::new(FaultKind::MisalignedAddress, message));
         }

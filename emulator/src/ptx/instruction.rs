@@ -49,7 +49,7 @@ pub enum Op {
     Warp(WarpOp),
     Sync(SyncOp),
     Async(AsyncOp),
-    Tensor(super::tensor_op::TensorOp),
+    Tensor(Box<super::tensor_op::TensorOp>),
 }
 
 impl std::fmt::Debug for Op {

@@ -170,7 +170,7 @@ fn carry_step(kind: CarryKind, bits: u32, [a, b, c]: [u64; 3], carry: bool) -> (
                 let extend = |x: u128| (x << (128 - bits)) as i128 >> (128 - bits);
                 ((extend(a) * extend(b)) >> bits) as u128 % limit
             } else {
-                a * b >> bits
+                (a * b) >> bits
             };
             high + c + carry
         }

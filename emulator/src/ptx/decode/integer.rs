@@ -30,26 +30,26 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
     let bits = ty.bits();
     let two = |f| Some(Function::Two(f));
     match (name, modifiers) {
-        ("add", []) => two(
-            for_integer!(ty, T, U => map2(|a, b| u64::from((a as U).wrapping_add(b as U)) as T as U as u64))?,
-        ),
-        ("sub", []) => two(
-            for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_sub(b as U) as T as U as u64))?,
-        ),
+        ("add", []) => {
+            two(for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_add(b as U) as u64))?)
+        }
+        ("sub", []) => {
+            two(for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_sub(b as U) as u64))?)
+        }
         ("add", ["sat"]) if ty == Type::S32 => {
             two(map2(|a, b| u64::from((a as i32).saturating_add(b as i32) as u32)))
         }
         ("sub", ["sat"]) if ty == Type::S32 => {
             two(map2(|a, b| u64::from((a as i32).saturating_sub(b as i32) as u32)))
         }
-        ("mul", ["lo"]) => two(
-            for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_mul(b as U) as T as U as u64))?,
-        ),
+        ("mul", ["lo"]) => {
+            two(for_integer!(ty, T, U => map2(|a, b| (a as U).wrapping_mul(b as U) as u64))?)
+        }
         ("mul", ["hi"]) => two(for_integer!(ty, T, U => map2(move |a, b| {
             (((a as T as i128).wrapping_mul(b as T as i128)) >> bits) as U as u64
         }))?),
         ("mad", ["lo"]) => Some(Function::Three(for_integer!(ty, T, U => map3(|a, b, c| {
-            (a as U).wrapping_mul(b as U).wrapping_add(c as U) as T as U as u64
+            (a as U).wrapping_mul(b as U).wrapping_add(c as U) as u64
         }))?)),
         ("mad", ["hi"]) => Some(Function::Three(for_integer!(ty, T, U => map3(move |a, b, c| {
             let high = (((a as T as i128).wrapping_mul(b as T as i128)) >> bits) as U;
@@ -61,12 +61,12 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
         }))),
         ("mul24", [half @ ("lo" | "hi")]) if bits == 32 => {
             let shift = if *half == "hi" { 16 } else { 0 };
-            two(map2(move |a, b| (low24(ty, a) * low24(ty, b) >> shift) as u32 as u64))
+            two(map2(move |a, b| ((low24(ty, a) * low24(ty, b)) >> shift) as u32 as u64))
         }
         ("mad24", [half @ ("lo" | "hi")]) if bits == 32 => {
             let shift = if *half == "hi" { 16 } else { 0 };
             Some(Function::Three(map3(move |a, b, c| {
-                u64::from(((low24(ty, a) * low24(ty, b) >> shift) as u32).wrapping_add(c as u32))
+                u64::from((((low24(ty, a) * low24(ty, b)) >> shift) as u32).wrapping_add(c as u32))
             })))
         }
         ("min", []) => {
@@ -94,9 +94,9 @@ fn function(name: &str, modifiers: &[&str], ty: Type) -> Option<Function> {
         ("abs", []) if ty.is_signed() => Some(Function::One(
             for_integer!(ty, T, U => map1(|a| if (a as T as i64) < 0 { (a as U).wrapping_neg() as u64 } else { a as U as u64 }))?,
         )),
-        ("neg", []) if ty.is_signed() => Some(Function::One(
-            for_integer!(ty, T, U => map1(|a| (a as U).wrapping_neg() as T as U as u64))?,
-        )),
+        ("neg", []) if ty.is_signed() => {
+            Some(Function::One(for_integer!(ty, T, U => map1(|a| (a as U).wrapping_neg() as u64))?))
+        }
         _ => None,
     }
 }

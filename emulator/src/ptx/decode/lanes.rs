@@ -35,31 +35,61 @@ pub fn extend(ty: Type, value: u64) -> i128 {
 macro_rules! for_integer {
     ($ty:expr, $T:ident, $U:ident => $body:expr) => {
         match $ty {
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::U16 => {
                 type $T = u16;
                 type $U = u16;
                 Some($body)
             }
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::S16 => {
                 type $T = i16;
                 type $U = u16;
                 Some($body)
             }
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::U32 => {
                 type $T = u32;
                 type $U = u32;
                 Some($body)
             }
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::S32 => {
                 type $T = i32;
                 type $U = u32;
                 Some($body)
             }
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::U64 => {
                 type $T = u64;
                 type $U = u64;
                 Some($body)
             }
+            #[allow(
+                clippy::unnecessary_cast,
+                dead_code,
+                reason = "the body may need one of the two, and be u64 itself"
+            )]
             Type::S64 => {
                 type $T = i64;
                 type $U = u64;

@@ -46,7 +46,8 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         Ok::<_, String>(MbarrierAddress { address: address_in(operand, space)?, space })
     };
     let word = |operand: &Operand<'_>| operand.source(Type::B32);
-    if no_complete && !(matches!(action, "arrive" | "arrive_drop") && !with_expect) {
+    let plain_arrive = matches!(action, "arrive" | "arrive_drop") && !with_expect;
+    if no_complete && !plain_arrive {
         return Err(".noComplete goes with an arrive that has a count".into());
     }
     Ok(Op::Sync(match action {

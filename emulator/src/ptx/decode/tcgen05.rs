@@ -52,7 +52,7 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         ["commit", ..] => commit(input, &names)?,
         _ => return Err("this tcgen05 instruction is not modelled".into()),
     };
-    Ok(Op::Tensor(TensorOp::Tcgen05(op)))
+    Ok(Op::Tensor(Box::new(TensorOp::Tcgen05(op))))
 }
 
 fn transfer(input: &Input<'_, '_>, names: &[&str]) -> Result<Tcgen05Op, String> {

@@ -34,7 +34,7 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         "mma" => mma(input, &names)?,
         _ => wgmma(input, &names)?,
     };
-    Ok(Op::Tensor(op))
+    Ok(Op::Tensor(Box::new(op)))
 }
 
 pub fn registers(operand: &Operand<'_>, count: usize) -> Result<Vec<Reg>, String> {
