@@ -1,1 +1,3 @@
 //! Model-load throughput: shard layouts, readers, cold-cache proof.
+
+pub mod layout;
