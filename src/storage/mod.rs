@@ -1,3 +1,4 @@
 //! Model-load throughput: shard layouts, readers, cold-cache proof.
 
 pub mod layout;
+pub mod synthetic;
