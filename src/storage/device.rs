@@ -51,7 +51,8 @@ impl Device {
         };
         let number = if !device.starts_with("0:") {
             Ok(device)
-        } else if let Some(rdev) = node(Path::new(&source)).filter(|_| source.starts_with("/dev/")) {
+        } else if let Some(rdev) = node(Path::new(&source)).filter(|_| source.starts_with("/dev/"))
+        {
             Ok(number_of(rdev))
         } else {
             Err(format!("{file_system} from {source:?} has no block device of its own"))
@@ -150,7 +151,8 @@ fn chosen(choices: &str) -> &str {
 }
 
 fn driver(disk: &Path) -> Option<String> {
-    let link = fs::read_link(disk.join("device/driver")).or_else(|_| fs::read_link(disk.join("device/device/driver")));
+    let link = fs::read_link(disk.join("device/driver"))
+        .or_else(|_| fs::read_link(disk.join("device/device/driver")));
     Some(link.ok()?.file_name()?.to_string_lossy().into_owned())
 }
 

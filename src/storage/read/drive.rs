@@ -67,10 +67,7 @@ struct Flight {
 ///
 /// # Errors
 /// The first fault; no read is in flight any more when it is returned, unless the queue itself broke.
-pub fn drive(
-    queue: &mut impl Queue,
-    blocks: impl IntoIterator<Item = Block>,
-) -> Result<(), Fault> {
+pub fn drive(queue: &mut impl Queue, blocks: impl IntoIterator<Item = Block>) -> Result<(), Fault> {
     let mut blocks = blocks.into_iter();
     let mut flights: Vec<Option<Flight>> = (0..queue.depth().max(1)).map(|_| None).collect();
     let mut free: Vec<usize> = (0..flights.len()).rev().collect();
@@ -92,7 +89,8 @@ pub fn drive(
             return fault.map_or(Ok(()), Err);
         }
         if let Err(error) = queue.wait(&mut done) {
-            let at = flights.iter().flatten().next().map_or((0, 0), |f| (f.block.file, f.block.offset));
+            let at =
+                flights.iter().flatten().next().map_or((0, 0), |f| (f.block.file, f.block.offset));
             return Err(fault.unwrap_or(Fault { file: at.0, offset: at.1, error }));
         }
         for (tag, result) in done.drain(..) {

@@ -8,6 +8,7 @@ pub mod blocks;
 mod drive;
 pub mod mapped;
 pub mod pread;
+mod refusal;
 pub mod ring;
 mod sigbus;
 #[cfg(test)]
@@ -15,3 +16,4 @@ mod tests;
 
 pub use blocks::{Block, Blocks, Extent};
 pub use drive::{Completion, Fault, Queue, Read, drive};
+pub use refusal::Refusal;

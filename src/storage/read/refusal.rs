@@ -1,0 +1,33 @@
+//! What the kernel refused on the way down from the best way of reading to one that works.
+
+use std::fmt;
+use std::io;
+
+/// A feature that was asked for and not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was asked for.
+    pub asked: String,
+    /// The operating system's answer.
+    pub errno: i32,
+}
+
+impl Refusal {
+    /// `error` was the answer to `asked`.
+    pub fn new(asked: impl Into<String>, error: &io::Error) -> Self {
+        Self { asked: asked.into(), errno: error.raw_os_error().unwrap_or(0) }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.asked, io::Error::from_raw_os_error(self.errno))?;
+        match self.errno {
+            libc::ENOMEM => f.write_str("; raise `ulimit -l` to allow more locked memory"),
+            libc::EPERM | libc::ENOSYS => {
+                f.write_str("; a container's seccomp filter or kernel.io_uring_disabled forbids it")
+            }
+            _ => Ok(()),
+        }
+    }
+}

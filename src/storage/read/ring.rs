@@ -1,0 +1,226 @@
+//! Reads through io_uring: many in flight from one thread, one system call for a batch.
+//!
+//! Everything beyond a plain ring is asked for and dropped step by step, and each refusal is kept: task-work flags
+//! (kernels before 6.1), registered memory (limited by `ulimit -l`), registered files. A kernel or container that
+//! refuses io_uring altogether gives an error; the caller then falls back to [`super::pread`].
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use io_uring::{IoUring, opcode, types};
+
+use super::blocks::REGISTERED_BYTES;
+use super::drive::{Completion, Queue, Read};
+use super::refusal::Refusal;
+use crate::host::Buffer;
+
+/// Most reads in flight that a ring is made for.
+const MAX_DEPTH: usize = 4096;
+
+/// A set-up flag, by its name.
+type Flags = (&'static str, fn(&mut io_uring::Builder));
+
+/// Set-up flags, best first. DEFER_TASKRUN (kernel 6.1, only with SINGLE_ISSUER) runs completions when this thread
+/// asks for them, COOP_TASKRUN (5.19) without interrupting it.
+const FLAGS: [Flags; 4] = [
+    ("SINGLE_ISSUER|DEFER_TASKRUN", |b| {
+        b.setup_single_issuer().setup_defer_taskrun();
+    }),
+    ("SINGLE_ISSUER|COOP_TASKRUN", |b| {
+        b.setup_single_issuer().setup_coop_taskrun();
+    }),
+    ("COOP_TASKRUN", |b| {
+        b.setup_coop_taskrun();
+    }),
+    ("no flags", |_| {}),
+];
+
+/// A ring of one thread.
+pub struct Ring {
+    ring: IoUring,
+    depth: usize,
+    flags: &'static str,
+    /// Address and length of the memory that is registered.
+    registered: Option<(usize, usize)>,
+    files_registered: bool,
+    refusals: Vec<Refusal>,
+}
+
+impl Ring {
+    /// A ring that holds `depth` reads in flight.
+    ///
+    /// # Errors
+    /// What refuses io_uring altogether.
+    pub fn new(depth: usize) -> Result<Self, Refusal> {
+        let depth = depth.clamp(1, MAX_DEPTH);
+        let mut refusals = Vec::new();
+        for (name, set) in FLAGS {
+            let mut builder = IoUring::builder();
+            set(&mut builder);
+            match builder.build(depth.next_power_of_two() as u32) {
+                Ok(ring) => {
+                    let (registered, files_registered) = (None, false);
+                    return Ok(Self {
+                        ring,
+                        depth,
+                        flags: name,
+                        registered,
+                        files_registered,
+                        refusals,
+                    });
+                }
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+                    refusals.push(Refusal::new(format!("io_uring with {name}"), &e));
+                }
+                Err(e) => return Err(Refusal::new("io_uring", &e)),
+            }
+        }
+        Err(Refusal { asked: "io_uring".into(), errno: libc::EINVAL })
+    }
+
+    /// Registers `memory`, so that the kernel maps it once and not at every read; a refusal is kept, and reads then
+    /// name plain addresses.
+    pub fn register(&mut self, memory: &mut Buffer) {
+        let range = (memory.as_ptr().addr(), memory.len());
+        if self.registered == Some(range) || range.1 == 0 {
+            return;
+        }
+        if self.registered.take().is_some() {
+            let _ = self.ring.submitter().unregister_buffers(); // fails only when nothing is registered
+        }
+        let pieces: Vec<libc::iovec> = (0..range.1)
+            .step_by(REGISTERED_BYTES)
+            .map(|at| libc::iovec {
+                iov_base: memory.as_mut_ptr().wrapping_add(at).cast(),
+                iov_len: (range.1 - at).min(REGISTERED_BYTES),
+            })
+            .collect();
+        // SAFETY: the pieces lie inside `memory`; the kernel pins its pages until they are unregistered or the ring
+        // is closed, so memory that is freed first stays allocated, and no read is in flight then.
+        match unsafe { self.ring.submitter().register_buffers(&pieces) } {
+            Ok(()) => self.registered = Some(range),
+            Err(e) => self.refusals.push(Refusal::new("registered memory", &e)),
+        }
+    }
+
+    /// This ring as a queue of reads from `files` into `memory`.
+    pub fn queue<'a>(
+        &'a mut self,
+        files: &'a [File],
+        memory: &'a mut Buffer,
+        align: u64,
+    ) -> RingQueue<'a> {
+        let descriptors: Vec<i32> = files.iter().map(AsRawFd::as_raw_fd).collect();
+        self.files_registered = match self.ring.submitter().register_files(&descriptors) {
+            Ok(()) => true,
+            Err(e) => {
+                let refusal = Refusal::new("registered files", &e);
+                if !self.refusals.contains(&refusal) {
+                    self.refusals.push(refusal);
+                }
+                false
+            }
+        };
+        let fixed = self.registered == Some((memory.as_ptr().addr(), memory.len()));
+        RingQueue { ring: self, descriptors, memory, align: align as usize, fixed }
+    }
+
+    /// What was given, for the kernel path.
+    pub fn path(&self) -> String {
+        let mut path = String::from("io_uring/direct");
+        for (given, name) in [
+            (self.registered.is_some(), "+registered-memory"),
+            (self.files_registered, "+registered-files"),
+        ] {
+            if given {
+                path += name;
+            }
+        }
+        path
+    }
+
+    /// Set-up flags of the ring.
+    pub fn flags(&self) -> &'static str {
+        self.flags
+    }
+
+    /// What was asked for and not given.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+}
+
+/// A ring, its files and its memory, for as long as reads may be in flight.
+pub struct RingQueue<'a> {
+    ring: &'a mut Ring,
+    descriptors: Vec<i32>,
+    memory: &'a mut Buffer,
+    align: usize,
+    fixed: bool,
+}
+
+impl Queue for RingQueue<'_> {
+    fn depth(&self) -> usize {
+        self.ring.depth
+    }
+
+    fn align(&self) -> usize {
+        self.align
+    }
+
+    fn push(&mut self, tag: usize, read: Read) -> io::Result<()> {
+        let end = read.at.checked_add(read.bytes).filter(|&end| end <= self.memory.len());
+        let descriptor = *self.descriptors.get(read.file).ok_or(io::ErrorKind::InvalidInput)?;
+        let (Some(_), Ok(bytes)) = (end, u32::try_from(read.bytes)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let at = self.memory.as_mut_ptr().wrapping_add(read.at);
+        let index = (read.at / REGISTERED_BYTES) as u16;
+        let file = types::Fixed(read.file as u32);
+        let plain = types::Fd(descriptor);
+        let entry = match (self.fixed, self.ring.files_registered) {
+            (true, true) => {
+                opcode::ReadFixed::new(file, at, bytes, index).offset(read.offset).build()
+            }
+            (true, false) => {
+                opcode::ReadFixed::new(plain, at, bytes, index).offset(read.offset).build()
+            }
+            (false, true) => opcode::Read::new(file, at, bytes).offset(read.offset).build(),
+            (false, false) => opcode::Read::new(plain, at, bytes).offset(read.offset).build(),
+        };
+        // SAFETY: the read ends inside `memory`, which is borrowed for as long as this queue lives; blocks in flight
+        // are disjoint.
+        unsafe { self.ring.ring.submission().push(&entry.user_data(tag as u64)) }
+            .map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+
+    fn wait(&mut self, done: &mut Vec<Completion>) -> io::Result<()> {
+        loop {
+            let submitted = self.ring.ring.submit_and_wait(1);
+            let before = done.len();
+            let completed = self.ring.ring.completion();
+            done.extend(completed.map(|c| (c.user_data() as usize, i64::from(c.result()))));
+            if done.len() > before {
+                return Ok(());
+            }
+            match submitted {
+                Ok(_) => {}
+                Err(e)
+                    if matches!(
+                        e.raw_os_error(),
+                        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)
+                    ) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+impl Drop for RingQueue<'_> {
+    fn drop(&mut self) {
+        if self.ring.files_registered {
+            let _ = self.ring.ring.submitter().unregister_files(); // closing the ring would do it too
+        }
+    }
+}
