@@ -4,5 +4,6 @@ pub mod alignment;
 pub mod cold;
 pub mod device;
 pub mod layout;
+pub mod load;
 pub mod read;
 pub mod synthetic;

@@ -5,6 +5,7 @@
 //! ([`pread`]) share it. [`mapped`] reads through `mmap` instead.
 
 pub mod blocks;
+mod direct;
 mod drive;
 pub mod mapped;
 pub mod pread;
@@ -15,5 +16,6 @@ mod sigbus;
 mod tests;
 
 pub use blocks::{Block, Blocks, Extent};
+pub use direct::Direct;
 pub use drive::{Completion, Fault, Queue, Read, drive};
 pub use refusal::Refusal;

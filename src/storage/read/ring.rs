@@ -126,6 +126,11 @@ impl Ring {
         RingQueue { ring: self, descriptors, memory, align: align as usize, fixed }
     }
 
+    /// Keeps no more than `depth` reads in flight from now on, at most as many as the ring was made for.
+    pub fn limit(&mut self, depth: usize) {
+        self.depth = depth.clamp(1, self.ring.params().sq_entries() as usize);
+    }
+
     /// What was given, for the kernel path.
     pub fn path(&self) -> String {
         let mut path = String::from("io_uring/direct");

@@ -5,7 +5,6 @@
 //! of the rest of it and takes a note; every other `SIGBUS` goes to the handler that was there before.
 
 use std::io;
-use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock};
 
@@ -94,5 +93,5 @@ fn replace(address: usize, end: usize) -> bool {
             0,
         )
     };
-    mapped != libc::MAP_FAILED && mapped != null_mut()
+    mapped != libc::MAP_FAILED
 }

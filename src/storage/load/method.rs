@@ -1,0 +1,145 @@
+//! The ways of loading a set, disk to RAM, that are compared.
+
+use std::time::Instant;
+
+use super::prepared::{POISON, Prepared, open_direct, shrank};
+use crate::Result;
+use crate::storage::layout::Header;
+use crate::storage::layout::header::open_regular;
+use crate::storage::read::{mapped::Mapping, pread};
+
+/// How a set is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// io_uring past the page cache; blocking direct reads in threads where io_uring is forbidden.
+    Direct,
+    /// One thread of `pread` through the page cache.
+    Buffered,
+    /// `mmap`, every page touched.
+    Mapped,
+}
+
+/// Seconds of the parts of one load.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stages {
+    /// Opening every shard and parsing its header.
+    pub open_parse_s: f64,
+    /// Bringing every byte into memory.
+    pub read_s: f64,
+}
+
+/// What a load left in memory.
+pub enum Loaded {
+    /// In the shared memory, where [`Prepared::cut`] says.
+    Memory,
+    /// In the page cache, one mapping a shard.
+    Mapped(Vec<Mapping>),
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Buffered, Self::Mapped];
+
+    /// Last segment of the metric's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "io_uring-direct",
+            Self::Buffered => "buffered",
+            Self::Mapped => "mmap",
+        }
+    }
+
+    /// Which code runs.
+    pub fn path(self, prepared: &Prepared) -> String {
+        match self {
+            Self::Direct => prepared.reader.borrow().path(),
+            Self::Buffered => "pread/buffered".into(),
+            Self::Mapped => "mmap/touch".into(),
+        }
+    }
+
+    /// Loads the whole set once.
+    ///
+    /// # Errors
+    /// When a shard can't be opened or read, or is no longer what it was; what was loaded then must not be used.
+    pub fn load(self, prepared: &Prepared) -> Result<(Stages, Loaded)> {
+        let clock = Instant::now();
+        let mut files = Vec::with_capacity(prepared.set.shards.len());
+        for shard in &prepared.set.shards {
+            let file = open_regular(&shard.path)?;
+            let header = Header::read_from(&file, &shard.path)?;
+            if header.file_bytes != shard.header.file_bytes {
+                return Err(shrank(&shard.path, shard.header.file_bytes));
+            }
+            files.push(file);
+        }
+        if self == Self::Direct {
+            files = open_direct(&prepared.set)?;
+        }
+        let open_parse_s = clock.elapsed().as_secs_f64();
+        let clock = Instant::now();
+        let loaded = match self {
+            Self::Direct => {
+                let (cut, memory) = (&prepared.cut, &mut prepared.memory.borrow_mut());
+                let mut reader = prepared.reader.borrow_mut();
+                let read = reader.read(&files, &cut.blocks, memory, cut.align);
+                read.map_err(|fault| prepared.explain(fault))?;
+                Loaded::Memory
+            }
+            Self::Buffered => {
+                let memory = &mut prepared.memory.borrow_mut();
+                let read = pread::read(&files, &prepared.cut.blocks, memory, 1, 1);
+                read.map_err(|fault| prepared.explain(fault))?;
+                Loaded::Memory
+            }
+            Self::Mapped => {
+                let mut mappings = Vec::with_capacity(files.len());
+                for (shard, file) in prepared.set.shards.iter().zip(&files) {
+                    let bytes = shard.header.file_bytes;
+                    let mapped = Mapping::new(file, bytes).and_then(|mapping| {
+                        mapping.touch()?;
+                        Ok(mapping)
+                    });
+                    mappings.push(mapped.map_err(|e| {
+                        if shard.path.metadata().is_ok_and(|m| m.len() != bytes) {
+                            shrank(&shard.path, bytes)
+                        } else {
+                            crate::Error::path("read the mapping of", &shard.path, e)
+                        }
+                    })?);
+                }
+                Loaded::Mapped(mappings)
+            }
+        };
+        Ok((Stages { open_parse_s, read_s: clock.elapsed().as_secs_f64() }, loaded))
+    }
+}
+
+impl Loaded {
+    /// Hands the content of shard `index` to `check`.
+    ///
+    /// # Errors
+    /// When a mapped page is gone.
+    pub fn shard<R>(
+        &self,
+        prepared: &Prepared,
+        index: usize,
+        check: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        match self {
+            Self::Memory => {
+                let (memory, at) = (prepared.memory.borrow(), prepared.cut.placements[index]);
+                let bytes = prepared.set.shards[index].header.file_bytes as usize;
+                Ok(check(&memory.as_slice::<u8>()[at..at + bytes]))
+            }
+            Self::Mapped(mappings) => mappings[index].with(check).map_err(|e| {
+                crate::Error::path("read the mapping of", &prepared.set.shards[index].path, e)
+            }),
+        }
+    }
+}
+
+/// Makes sure that what memory holds after the next load was put there by it.
+pub fn poison(prepared: &Prepared) {
+    prepared.memory.borrow_mut().as_mut_slice::<u8>().fill(POISON);
+}
