@@ -336,6 +336,32 @@ fn bad_usage_is_exit_code_2_and_help_is_0() {
     results.run(&["reprot"]).refused(&["report"]);
     results.run(&[]).refused(&["Usage"]);
     results.run(&["report", "--findings", "many"]).refused(&["--findings"]);
-    results.run(&["--help"]).shows(&["report", "runs", "--json", "cargo bench"]);
+    results.run(&["--help"]).shows(&["report", "runs", "env", "--json", "cargo bench"]);
     results.run(&["--version"]).shows(&["hostdyno 0.1.0"]);
+}
+
+#[test]
+fn env_shows_this_host_with_the_status_of_every_field() {
+    let results = Results::empty();
+    let ran = results.run(&["env"]);
+    ran.shows(&["CPU", "kernel.release", "identity", "bios", "runtime", "volatile", "ok"]);
+    let env = results.run(&["env", "--json"]).json("env");
+    assert_eq!(env["environment"]["kernel.release"]["status"], "ok");
+    assert!(env["environment"]["kernel.release"]["source"].as_str().unwrap().starts_with('/'));
+}
+
+#[test]
+fn env_reads_another_root_and_refuses_what_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("sys/kernel/mm/transparent_hugepage/enabled");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "always madvise [never]\n").unwrap();
+    let results = Results::empty();
+    let path = root.path().to_str().unwrap();
+    let env = results.run(&["env", "--root", path, "--json"]).json("env");
+    assert_eq!(env["environment"]["kernel.thp.enabled"]["value"], "never");
+    assert_eq!(env["environment"]["cpu.model_name"]["status"], "absent");
+    results.run(&["env", "--root", path, "--all"]).shows(&["kernel.thp.enabled", "absent"]);
+    let file = file.to_str().unwrap();
+    results.run(&["env", "--root", file]).refused(&["not a directory", "proc/"]);
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error, 2 bad usage or input.
 
+mod env;
 mod output;
 mod report;
 mod runs;
@@ -52,6 +53,8 @@ enum Verb {
     Report(report::Arguments),
     /// List the runs
     Runs,
+    /// Show this host's environment as it is now
+    Env(env::Arguments),
 }
 
 /// Runs the verb that the command line names.
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
     let outcome = match verb {
         Verb::Report(arguments) => report::run(&arguments, &store, &output),
         Verb::Runs => runs::run(&store, &output),
+        Verb::Env(arguments) => env::run(&arguments, &output),
     };
     exit_code(outcome)
 }

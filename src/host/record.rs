@@ -30,19 +30,30 @@ pub struct HostRecord {
 impl HostRecord {
     /// This host, now.
     pub fn collect() -> Self {
+        Self::read(&Root::host())
+    }
+
+    /// The host under `root`, now; its topology from sysfs alone where that is not the running host.
+    pub fn read(root: &Root) -> Self {
         Self {
             schema: SCHEMA,
-            boot_id: boot_id(),
-            environment: Environment::collect(&Root::host()),
-            topology: Topology::discover(),
+            boot_id: root.read(BOOT_ID).text(),
+            environment: Environment::collect(root),
+            topology: if root.is_host() {
+                Topology::discover()
+            } else {
+                Topology::from_sysfs(root)
+            },
             unknown: BTreeMap::new(),
         }
     }
 }
 
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// The kernel's id of this boot.
 pub fn boot_id() -> Option<String> {
-    Root::host().read("/proc/sys/kernel/random/boot_id").text()
+    Root::host().read(BOOT_ID).text()
 }
 
 #[cfg(test)]

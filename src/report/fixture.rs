@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, json};
+
+use crate::host::{HostRecord, Root};
 use crate::record::bench::Tool;
 use crate::record::store::Run;
 use crate::record::{
@@ -105,4 +108,33 @@ pub fn run(benches: Vec<BenchRecord>) -> Run {
         benches,
         problems: Vec::new(),
     }
+}
+
+/// A host of 8 CPUs, one node, idle, with nothing wrong, and `fields` on top.
+pub fn host(fields: &[(&str, Value)]) -> HostRecord {
+    let mut environment: Map<String, Value> = Map::new();
+    let usual = [
+        ("cpu.online", json!("0-7")),
+        ("cpu.model_name", json!("AMD EPYC 9354 32-Core Processor")),
+        ("cpu.packages", json!(1)),
+        ("cpu.cores", json!(8)),
+        ("cpu.smt.active", json!(false)),
+        ("memory.total_kib", json!(24 << 20)),
+        ("numa.has_memory", json!("0")),
+        ("kernel.release", json!("6.8.0")),
+        ("kernel.thp.enabled", json!("madvise")),
+        ("kernel.clocksource.current", json!("tsc")),
+        ("vm.cpu_flag", json!(false)),
+        ("numa.balancing", json!(1)),
+        ("vm.zone_reclaim_mode", json!(0)),
+        ("load.average", json!([0.2, 0.1, 0.1])),
+    ];
+    for (name, value) in usual.iter().chain(fields) {
+        let status = if value.is_null() { "absent" } else { "ok" };
+        let field = json!({"value": value, "source": "test", "status": status, "class": "kernel"});
+        environment.insert((*name).to_owned(), field);
+    }
+    let mut record = serde_json::to_value(HostRecord::read(&Root::at("/nonexistent"))).unwrap();
+    record["environment"] = environment.into();
+    serde_json::from_value(record).unwrap()
 }

@@ -76,6 +76,13 @@ pub fn percent(share: f64) -> String {
     if percent.abs() < 9.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
 }
 
+/// Half the width of the interval of the median over the median; `None` without an interval.
+pub fn noise(summary: &Summary) -> Option<f64> {
+    let Interval { low, high } = summary.median_ci95?;
+    let noise = (high - low) / 2.0 / summary.median.abs();
+    noise.is_finite().then_some(noise)
+}
+
 /// Half the width of the interval of the median; where there are too few samples for one, half the
 /// range of the samples; `None` for a single sample, about whose spread nothing is known.
 fn uncertainty(summary: &Summary) -> Option<f64> {

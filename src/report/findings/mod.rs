@@ -5,11 +5,14 @@
 //! numbers wrong comes before what makes them doubtful, that before what makes the host slow, and what
 //! is merely missing comes last. Pure.
 
+mod busy;
 mod completeness;
 mod environment;
 mod speed;
 mod trust;
 
+#[cfg(test)]
+mod environment_tests;
 #[cfg(test)]
 mod tests;
 
@@ -58,18 +61,22 @@ type Rule = fn(&Facts<'_>) -> Option<Found>;
 const RULES: &[(&str, Rule)] = &[
     ("invalid", trust::invalid),
     ("incomplete", completeness::incomplete),
+    ("memory-errors", environment::memory_errors),
     ("throttled", trust::throttled),
     ("noisy", trust::noisy),
     ("not-cold", trust::not_cold),
-    ("busy-host", environment::busy),
+    ("busy-host", busy::busy),
+    ("cpu-quota", environment::cpu_quota),
     ("below-ceiling", speed::below_ceiling),
     ("narrow-format-slower", speed::narrow_format_slower),
     ("governor", environment::governor),
-    ("cpu-quota", environment::cpu_quota),
-    ("clocksource", environment::clocksource),
+    ("boost-off", environment::boost_off),
+    ("clock-source", environment::clocksource),
     ("huge-pages", environment::huge_pages),
     ("numa-balancing", environment::numa_balancing),
+    ("zone-reclaim", environment::zone_reclaim),
     ("io-scheduler", environment::io_scheduler),
+    ("io-uring-disabled", environment::io_uring_disabled),
     ("no-ceiling", speed::no_ceiling),
     ("missing-part", completeness::missing_part),
     ("quick-profile", completeness::quick_profile),

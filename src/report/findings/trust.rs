@@ -1,6 +1,6 @@
 //! Numbers that can't be trusted: wrong, throttled, noisy, not cold.
 
-use super::environment::load_before;
+use super::busy;
 use super::{Facts, Found, again, ids, metrics_are};
 use crate::record::{Cache, MetricRecord, Part, State};
 use crate::report::model::share_of_ceiling;
@@ -61,10 +61,7 @@ pub(super) fn throttled(facts: &Facts<'_>) -> Option<Found> {
 
 /// Half the interval of the median over the median.
 fn relative_noise(metric: &MetricRecord) -> Option<f64> {
-    let summary = metric.summary.as_ref()?;
-    let interval = summary.median_ci95?;
-    let noise = (interval.high - interval.low) / 2.0 / summary.median.abs();
-    noise.is_finite().then_some(noise)
+    quantity::noise(metric.summary.as_ref()?)
 }
 
 pub(super) fn noisy(facts: &Facts<'_>) -> Option<Found> {
@@ -79,7 +76,7 @@ pub(super) fn noisy(facts: &Facts<'_>) -> Option<Found> {
         }
         _ => format!("{}: {}", widest.id, reason(widest)),
     };
-    let load = load_before(facts);
+    let load = busy::others(facts);
     let during = load.as_ref().map(|load| format!("; {load}")).unwrap_or_default();
     let quiet = if load.is_some() {
         "Stop what else runs (`top` shows it)"

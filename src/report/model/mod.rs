@@ -11,7 +11,7 @@ use super::findings::{Finding, findings};
 use crate::record::Part;
 use crate::record::store::Run;
 
-pub use host::{HostLine, host_block};
+pub use host::{HostLine, cpu_quota, host_block, memory_nodes, online_cpus, value_text};
 pub use part::{Headline, PartReport, Row, cause, share_of_ceiling};
 pub use run::{BenchHead, RunHead, States};
 pub use skipped::Skipped;

@@ -99,7 +99,8 @@ impl PartReport {
 }
 
 /// The best usable rate, preferring what can be trusted most: an ok state before a doubtful one, cold
-/// inputs before unproved and hot ones, real work before a synthetic peak. A time only without a rate.
+/// inputs before unproved and hot ones, real work before a synthetic peak, floating-point before integer
+/// operations, which do not compare. A time only without a rate.
 fn best(rows: &[Row]) -> Option<&Row> {
     let doubt = |row: &Row| {
         let state = row.state != State::Ok;
@@ -110,7 +111,7 @@ fn best(rows: &[Row]) -> Option<&Row> {
         };
         let peak = row.id.as_str().split('/').any(|segment| segment == "peak");
         let time = row.unit.direction() == Direction::Lower;
-        (time, peak, state, cache)
+        (time, peak, row.unit == Unit::TeraOps, state, cache)
     };
     let speed = |row: &Row| {
         let median = row.summary.as_ref().map_or(0.0, |s| s.median);
@@ -182,6 +183,8 @@ mod tests {
             "gemm/cpu/bf16/m1"
         );
         assert_eq!(figure(Part::Compute, vec![peak()]), "compute/peak/f32");
+        let both = vec![ok("gemm/cpu/int8/m1", 0.4), ok("gemm/cpu/bf16/m1", 0.1)];
+        assert_eq!(figure(Part::Compute, both), "gemm/cpu/bf16/m1");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reports as text: for a terminal of any width, or for a pipe.
 
+mod environment;
 mod notes;
 mod part;
 mod run;
@@ -14,6 +15,7 @@ use super::findings::Finding;
 use super::model::{HostLine, Report, Skipped};
 use screen::Tone;
 
+pub use environment::render as environment;
 pub use run::list as runs;
 pub use screen::{Screen, printable};
 
@@ -81,7 +83,7 @@ fn findings(screen: Screen, findings: &[Finding], most: usize) -> String {
     for (index, finding) in findings.iter().take(shown).enumerate() {
         let number = screen.paint(Tone::Strong, &format!("{}.", index + 1));
         text += &screen.paragraph(&format!("  {number} "), &finding.what);
-        text += &screen.paragraph("     ", &format!("-> {}", finding.next));
+        text += &screen.paragraph("     -> ", &finding.next);
     }
     if findings.len() > shown {
         let more = format!("{} more: --findings {}", findings.len() - shown, findings.len());

@@ -8,7 +8,7 @@ use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
 use crate::record::{Cache, MetricId};
 use crate::report::model::{PartReport, Row};
-use crate::report::quantity::{self, percent};
+use crate::report::quantity::{self, noise, percent};
 
 /// The table of `part` with its notes; empty when it has no rows.
 pub fn render(screen: Screen, part: &PartReport) -> String {
@@ -16,17 +16,7 @@ pub fn render(screen: Screen, part: &PartReport) -> String {
         return String::new();
     }
     let ceilings = Ceilings::of(&part.rows);
-    let full = Layout { short_names: false, ceiling: true, kernel: true, interval: true };
-    let short = Layout { short_names: true, ..full };
-    let layouts = [
-        full,
-        short,
-        Layout { ceiling: false, ..full },
-        Layout { ceiling: false, ..short },
-        Layout { ceiling: false, kernel: false, ..full },
-        Layout { ceiling: false, kernel: false, ..short },
-        Layout { ceiling: false, kernel: false, interval: false, ..short },
-    ];
+    let layouts = Layout::from_most_to_least();
     let mut text = screen.heading(part.part.name());
     let draw = |layout: Layout| layout.table(screen, &part.rows, &ceilings);
     let Some((table, layout)) = first_that_fits(screen, &layouts, draw) else { return text };
@@ -48,15 +38,44 @@ struct Layout {
     ceiling: bool,
     /// A column for the kernel path; without it, it is in the notes.
     kernel: bool,
-    /// A column for the interval; below 80 columns the digits of the median have to tell it.
-    interval: bool,
+    /// How the interval is shown.
+    interval: Ends,
+}
+
+/// How an interval is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ends {
+    /// `30.9 - 31.5`
+    Both,
+    /// `±1.0 %`: half the width over the median.
+    Relative,
+    /// Not: the digits of the median have to tell it.
+    Hidden,
 }
 
 impl Layout {
+    fn from_most_to_least() -> [Self; 8] {
+        let full = Self { short_names: false, ceiling: true, kernel: true, interval: Ends::Both };
+        let short = Self { short_names: true, ..full };
+        let bare = Self { ceiling: false, kernel: false, ..short };
+        [
+            full,
+            short,
+            Self { ceiling: false, ..full },
+            Self { ceiling: false, ..short },
+            Self { short_names: false, ..bare },
+            bare,
+            Self { interval: Ends::Relative, ..bare },
+            Self { interval: Ends::Hidden, ..bare },
+        ]
+    }
+
     fn table(self, screen: Screen, rows: &[Row], ceilings: &Ceilings) -> Table {
         let mut columns = vec![("metric", Left), ("median", Right)];
-        if self.interval {
-            columns.push(("95 % interval", Right));
+        match self.interval {
+            Ends::Both => columns.push(("95 % interval", Right)),
+            Ends::Relative => columns.push(("95 %", Right)),
+            Ends::Hidden => {}
         }
         columns.push(("of ceiling", Right));
         if self.ceiling {
@@ -84,27 +103,27 @@ impl Layout {
     }
 
     fn line(self, name: &str, row: &Row, ceilings: &Ceilings) -> Vec<Cell> {
-        let printed = row
-            .summary
-            .as_ref()
-            .filter(|_| row.usable())
-            .map(|summary| quantity::of_summary(row.unit, summary));
-        let (value, interval) = match printed {
-            Some(printed) => (printed.value, printed.interval.unwrap_or_else(|| "-".to_owned())),
-            None => ("-".to_owned(), "-".to_owned()),
+        let none = || "-".to_owned();
+        let summary = row.summary.as_ref().filter(|_| row.usable());
+        let printed = summary.map(|summary| quantity::of_summary(row.unit, summary));
+        let interval = match self.interval {
+            Ends::Both => printed.as_ref().and_then(|printed| printed.interval.clone()),
+            Ends::Relative => summary.and_then(noise).map(|noise| format!("±{}", percent(noise))),
+            Ends::Hidden => None,
         };
         let share = match row.share.filter(|_| row.usable()) {
             Some(share) => format!("{} {}", percent(share), ceilings.mark(row)),
-            None => "-".to_owned(),
+            None => none(),
         };
+        let value = printed.map_or_else(none, |printed| printed.value);
         let mut line = vec![Cell::new(printable(name)), Cell::new(value)];
-        if self.interval {
-            line.push(cell(Tone::Quiet, interval));
+        if self.interval != Ends::Hidden {
+            line.push(cell(Tone::Quiet, interval.unwrap_or_else(none)));
         }
         line.push(cell(Tone::Strong, share));
         if self.ceiling {
             let ceiling = row.ceiling.as_ref().map(|c| quantity::plain(row.unit, c.value));
-            line.push(Cell::new(ceiling.unwrap_or_else(|| "-".to_owned())));
+            line.push(Cell::new(ceiling.unwrap_or_else(none)));
         }
         line.push(cell(row.state.into(), state(row)));
         if self.kernel {

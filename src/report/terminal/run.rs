@@ -27,30 +27,47 @@ pub fn head(screen: Screen, run: &RunHead) -> String {
     text
 }
 
+/// How much the list of runs tells.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Detail {
+    /// Names and states; the name begins with the start time.
+    Least,
+    /// And profiles and benches.
+    Benches,
+    /// And start times.
+    Most,
+}
+
 /// All runs, oldest first.
 pub fn list(screen: Screen, runs: &[RunHead]) -> String {
-    let line = |run: &RunHead, benches: bool| {
+    let line = |run: &RunHead, detail: Detail| {
         let mut line = vec![
             cell(Tone::Strong, printable(&run.name)),
             Cell::new(printable(run.label.as_deref().unwrap_or("-"))),
-            Cell::new(printable(run.started.as_deref().unwrap_or("-"))),
-            Cell::new(printable(&none_or(&run.profiles, ", "))),
         ];
-        if benches {
+        if detail == Detail::Most {
+            line.push(Cell::new(printable(run.started.as_deref().unwrap_or("-"))));
+        }
+        if detail >= Detail::Benches {
             let names: Vec<_> = run.benches.iter().map(|bench| bench.bench.as_str()).collect();
-            line.push(Cell::new(printable(&none_or(&names, ", "))));
-        } else {
-            line.push(Cell::new(run.benches.len()));
+            line.push(Cell::new(printable(&none_or(&run.profiles, ", "))));
+            line.push(Cell::new(printable(&none_or(&names, " "))));
         }
         line.push(Cell::new(states(run.states)));
         line.push(if run.complete { Cell::new("") } else { cell(Tone::Bad, "incomplete") });
         line
     };
-    let columns =
-        ["name", "label", "started", "profile", "benches", "metrics", ""].map(|c| (c, Left));
-    let draw =
-        |benches| table(screen, &columns, runs.iter().map(|run| line(run, benches)).collect());
-    first_that_fits(screen, &[true, false], draw).map_or_else(String::new, |(text, _)| text)
+    let draw = |detail| {
+        let names = match detail {
+            Detail::Most => &["name", "label", "started", "profile", "benches", "metrics", ""][..],
+            Detail::Benches => &["name", "label", "profile", "benches", "metrics", ""],
+            Detail::Least => &["name", "label", "metrics", ""],
+        };
+        let columns: Vec<_> = names.iter().map(|name| (*name, Left)).collect();
+        table(screen, &columns, runs.iter().map(|run| line(run, detail)).collect())
+    };
+    first_that_fits(screen, &[Detail::Most, Detail::Benches, Detail::Least], draw)
+        .map_or_else(String::new, |(text, _)| text)
 }
 
 /// `31 ok, 2 noisy`.

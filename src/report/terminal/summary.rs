@@ -1,13 +1,13 @@
 //! A number for each part of the bottleneck: one line a part.
 
-use comfy_table::Cell;
 use comfy_table::CellAlignment::{Left, Right};
+use comfy_table::{Cell, Table};
 
 use super::part::state;
 use super::screen::{Screen, Tone, cell, printable};
-use super::table::{fitted, table};
+use super::table::{first_that_fits, table};
 use crate::record::Origin;
-use crate::report::model::{Headline, PartReport};
+use crate::report::model::{Headline, PartReport, Row};
 use crate::report::quantity::{self, percent};
 
 /// Cells of the bar that shows the share of the ceiling.
@@ -15,44 +15,54 @@ const BAR: usize = 10;
 
 /// The best figure of each part, or why there is none.
 pub fn render(screen: Screen, parts: &[PartReport]) -> String {
-    let columns = [
-        ("part", Left),
-        ("best", Right),
-        ("of ceiling", Right),
-        ("", Left),
-        ("state", Left),
-        ("metric", Left),
-    ];
-    let (mut rows, mut without) = (Vec::new(), String::new());
+    let mut text = screen.heading("a number for each part");
+    let figures: Vec<(&str, &Row)> = parts
+        .iter()
+        .filter_map(|part| match &part.headline {
+            Headline::Figure(row) => Some((part.part.name(), row)),
+            Headline::None(_) => None,
+        })
+        .collect();
+    if !figures.is_empty() {
+        let draw = |with_bar| draw(screen, &figures, with_bar);
+        let fitting = first_that_fits(screen, &[true, false], draw);
+        text += &fitting.map_or_else(String::new, |(text, _)| text);
+    }
     for part in parts {
-        match &part.headline {
-            Headline::Figure(row) => {
-                let best = row.summary.as_ref().map(|s| quantity::of_summary(row.unit, s).value);
-                let (share, bar) = match (row.share, &row.ceiling) {
-                    (Some(share), Some(ceiling)) => {
-                        (format!("{} {}", percent(share), short(ceiling.origin)), bar(share))
-                    }
-                    _ => ("ceiling unknown".to_owned(), String::new()),
-                };
-                rows.push(vec![
-                    Cell::new(part.part.name()),
-                    cell(Tone::Strong, best.unwrap_or_default()),
-                    cell(Tone::Strong, share),
-                    Cell::new(bar),
-                    cell(row.state.into(), state(row)),
-                    Cell::new(printable(row.id.as_str())),
-                ]);
-            }
-            Headline::None(why) => {
-                without += &screen.paragraph(&format!("  {:8} ", part.part.name()), why);
-            }
+        if let Headline::None(why) = &part.headline {
+            text += &screen.paragraph(&format!("  {:8} ", part.part.name()), why);
         }
     }
-    let mut text = screen.heading("a number for each part");
-    if !rows.is_empty() {
-        text += &fitted(screen, || table(screen, &columns, rows.clone()));
+    text
+}
+
+fn draw(screen: Screen, figures: &[(&str, &Row)], with_bar: bool) -> Table {
+    let mut columns = vec![("part", Left), ("best", Right), ("of ceiling", Right)];
+    if with_bar {
+        columns.push(("", Left));
     }
-    text + &without
+    columns.extend([("state", Left), ("metric", Left)]);
+    let rows = figures.iter().map(|(part, row)| {
+        let best = row.summary.as_ref().map(|s| quantity::of_summary(row.unit, s).value);
+        let (share, bar) = match (row.share, &row.ceiling) {
+            (Some(share), Some(ceiling)) => {
+                (format!("{} {}", percent(share), short(ceiling.origin)), bar(share))
+            }
+            _ => ("ceiling unknown".to_owned(), String::new()),
+        };
+        let mut line = vec![
+            Cell::new(part),
+            cell(Tone::Strong, best.unwrap_or_default()),
+            cell(Tone::Strong, share),
+        ];
+        if with_bar {
+            line.push(Cell::new(bar));
+        }
+        line.push(cell(row.state.into(), state(row)));
+        line.push(Cell::new(printable(row.id.as_str())));
+        line
+    });
+    table(screen, &columns, rows.collect())
 }
 
 fn short(origin: Origin) -> &'static str {

@@ -19,7 +19,7 @@ pub fn table(screen: Screen, columns: Columns<'_>, rows: Vec<Vec<Cell>>) -> Tabl
     table.add_rows(rows);
     for (index, (_, alignment)) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
-            column.set_padding((if index == 0 { 2 } else { 1 }, 1));
+            column.set_padding((if index == 0 { 2 } else { 0 }, 1));
             column.set_cell_alignment(*alignment);
         }
     }

@@ -1,0 +1,40 @@
+//! `hostdyno env`: this host's environment as it is now.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::Output;
+use crate::host::{HostRecord, Root};
+use crate::report::terminal;
+use crate::{Error, Result};
+
+/// Whose environment, and how much of it.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A directory that stands for `/`: a copy of another host's /proc, /sys, /etc and /run
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Show what could not be read too
+    #[arg(long)]
+    all: bool,
+}
+
+/// Shows the environment.
+///
+/// # Errors
+/// The root is not a directory.
+pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
+    let root = match &arguments.root {
+        None => Root::host(),
+        Some(directory) if directory.is_dir() => Root::at(directory),
+        Some(other) => {
+            return Err(Error::input(
+                format!("{} is not a directory", other.display()),
+                "Name a directory that holds proc/, sys/, etc/ and run/",
+            ));
+        }
+    };
+    let host = HostRecord::read(&root);
+    output.print("env", &host, |screen, host| terminal::environment(screen, host, arguments.all))
+}
