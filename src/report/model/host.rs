@@ -225,8 +225,8 @@ fn load(env: &Environment) -> String {
         .and_then(|field| field.value.as_array())
         .and_then(|averages| averages.first()?.as_f64());
     match (average, online_cpus(env)) {
-        (Some(load), Some(cpus)) => format!("{load} on {cpus} CPUs when the run began"),
-        (Some(load), None) => format!("{load} when the run began"),
+        (Some(load), Some(cpus)) => format!("{load} on {cpus} CPUs over the last minute"),
+        (Some(load), None) => format!("{load} over the last minute"),
         (None, _) => "unknown".to_owned(),
     }
 }
