@@ -15,12 +15,18 @@ const MAX_SLOTS: u32 = 1 << 16;
 pub(super) enum Symbol {
     /// One register; for predicates the width is 1.
     Register(Reg),
-    /// `name<count>`: registers `name0` on.
-    Registers { first: Reg, stride: u32, count: u32 },
     /// A place in shared, local or parameter space.
     Place(Space, u64),
     /// A module variable and whether it is constant.
     Variable(u32, bool),
+}
+
+/// `name<count>`: registers `name0` on.
+#[derive(Clone, Copy, Debug)]
+struct Family {
+    first: Reg,
+    stride: u32,
+    count: u32,
 }
 
 /// A branch that waits for its label.
@@ -34,6 +40,8 @@ pub(super) struct Fixup<'a> {
 #[derive(Default)]
 struct Scope<'a> {
     symbols: HashMap<&'a str, Symbol>,
+    /// By the name before `<`; `a` and `a<2>` can stand side by side.
+    families: HashMap<&'a str, Family>,
     labels: HashMap<&'a str, u32>,
     targets: HashMap<&'a str, Vec<&'a str>>,
     fixups: Vec<Fixup<'a>>,
@@ -119,12 +127,13 @@ impl<'a> Scopes<'a> {
             self.words += number * ty.bits().div_ceil(32);
         }
         let first = Reg { index, bits };
-        let symbol = if count.is_some() {
-            Symbol::Registers { first, stride, count: number }
-        } else {
-            Symbol::Register(first)
-        };
-        self.define(name, symbol, line)
+        if count.is_none() {
+            return self.define(name, Symbol::Register(first), line);
+        }
+        match self.innermost().families.insert(name, Family { first, stride, count: number }) {
+            None => Ok(()),
+            Some(_) => Err(PtxError { line, message: format!("{name}<> is declared twice") }),
+        }
     }
 
     pub fn label(&mut self, name: &'a str, target: u32, line: u32) -> Result<(), PtxError> {
@@ -158,7 +167,6 @@ impl<'a> Scopes<'a> {
         if let Some(symbol) = scopes().find_map(|s| s.get(word)) {
             return match *symbol {
                 Symbol::Register(reg) => register(reg),
-                Symbol::Registers { .. } => Operand::Name(word),
                 Symbol::Place(space, offset) => Operand::Symbol(space, offset),
                 Symbol::Variable(index, constant) => Operand::Variable(index, constant),
             };
@@ -166,15 +174,10 @@ impl<'a> Scopes<'a> {
         // `%r12` of `.reg .b32 %r<73>`.
         let base = word.trim_end_matches(|c: char| c.is_ascii_digit());
         if let Ok(number) = word[base.len()..].parse::<u32>() {
-            for symbols in scopes() {
-                if let Some(Symbol::Registers { first, stride, count }) = symbols.get(base)
-                    && number < *count
-                {
-                    return register(Reg {
-                        index: first.index + number * stride,
-                        bits: first.bits,
-                    });
-                }
+            let families = self.scopes.iter().rev().filter_map(|s| s.families.get(base));
+            if let Some(family) = families.into_iter().find(|f| number < f.count) {
+                let index = family.first.index + number * family.stride;
+                return register(Reg { index, bits: family.first.bits });
             }
         }
         Special::parse(word).map_or(Operand::Name(word), Operand::Special)

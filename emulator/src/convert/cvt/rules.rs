@@ -84,13 +84,17 @@ impl Cvt {
                 }
             }
             (Type::Pair(_, 4 | 8), Type::Float(Format::F32)) => self.validate_narrow(),
-            (Type::Pair(format, 8), Type::Pair(Format::F16, 16)) if format.bits == 8 => {
+            // From halves: the 8-bit types from f16x2 since ISA 7.8, all from both since 9.1.
+            (Type::Pair(_, 4 | 8), Type::Pair(Format::F16 | Format::BF16, 16)) => {
                 self.validate_narrow()
             }
-            (Type::Pair(Format::F16, 16), Type::Pair(_, 4 | 8)) => match self.rounding {
-                Some(Rounding::NearestEven) if !self.satfinite => Ok(()),
-                _ => fail("widening to .f16x2 takes .rn and at most .relu"),
-            },
+            // To bf16x2 since ISA 9.1.
+            (Type::Pair(Format::F16 | Format::BF16, 16), Type::Pair(_, 4 | 8)) => {
+                match self.rounding {
+                    Some(Rounding::NearestEven) if !self.satfinite => Ok(()),
+                    _ => fail("widening to .f16x2 or .bf16x2 takes .rn and at most .relu"),
+                }
+            }
             (Type::ScalePair, Type::Float(Format::F32) | Type::Pair(Format::BF16, 16)) => {
                 match self.rounding {
                     Some(Rounding::Zero | Rounding::Up) => Ok(()),
@@ -121,18 +125,17 @@ impl Cvt {
         if [self.to, self.from].contains(&Type::Float(Format::TF32)) {
             return Err("cvt: .tf32 is only a destination, from .f32".into());
         }
-        let narrows = width(self.to) < width(self.from)
-            || (width(self.to) == width(self.from) && self.to != self.from);
+        let narrows = width(self.to) < width(self.from);
+        // Between f16 and bf16 a rounding is allowed; without one ptxas takes the nearest.
+        let exchanges = width(self.to) == width(self.from) && self.to != self.from;
         match (self.integral, self.rounding) {
             (Some(_), _) if self.to == self.from => Ok(()),
             (Some(_), _) => Err("cvt: integer rounding between floats needs equal types".into()),
             (
                 None,
                 Some(Rounding::NearestEven | Rounding::Zero | Rounding::Down | Rounding::Up),
-            ) if narrows => Ok(()),
+            ) if narrows || exchanges => Ok(()),
             (None, None) if !narrows => Ok(()),
-            // cvt.rn.bf16.f32 and its kin take a rounding; a widening or same-type conversion does
-            // not.
             _ if narrows => Err("cvt: narrowing needs .rn, .rz, .rm or .rp".into()),
             _ => Err("cvt: a conversion that loses nothing takes no rounding".into()),
         }

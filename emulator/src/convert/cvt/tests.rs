@@ -19,7 +19,10 @@ fn packed_forms_put_the_first_operand_high() {
     assert_eq!(cvt("rn.satfinite.e2m3x2.f32", f(7.5), f(-7.5)), 0x1f3f);
     assert_eq!(cvt("rn.f16x2.e4m3x2", 0x387e, 0), 0x3c00_5f00);
     assert_eq!(cvt("rn.f16x2.e2m1x2", 0xf1, 0), 0xc600_3800);
+    assert_eq!(cvt("rn.bf16x2.e2m1x2", 0xf1, 0), 0xc0c0_3f00);
+    assert_eq!(cvt("rn.bf16x2.e4m3x2", 0x387e, 0), 0x3f80_43e0);
     assert_eq!(cvt("rn.satfinite.e4m3x2.f16x2", 0x3c00_7bff, 0), 0x387e);
+    assert_eq!(cvt("rn.satfinite.e2m1x2.bf16x2", 0x3f80_c0e0, 0), 0x2f);
     assert_eq!(cvt("rp.satfinite.ue8m0x2.f32", f(3.0), f(1.0)), 0x817f);
     assert_eq!(cvt("rn.bf16x2.ue8m0x2", 0x817f, 0), 0x4080_3f80);
 }

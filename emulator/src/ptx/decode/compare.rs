@@ -1,6 +1,6 @@
 //! Comparison and selection; see PTX ISA 9.7.6 and 9.7.7.
 
-use super::lanes::{extend, for_integer, map3, test2};
+use super::lanes::{extend, for_integer, map2, map3, test2};
 use super::{Decoded, Input};
 use crate::convert::format::Format;
 use crate::ptx::Type;
@@ -92,6 +92,9 @@ fn set(input: &mut Input<'_, '_>) -> Decoded {
         Type::F32 => u64::from(1f32.to_bits()),
         Type::F16 => 0x3c00,
         Type::Bf16 => 0x3f80,
+        Type::F16x2 | Type::Bf16x2 if to_type == ty && op.is_none() => {
+            return set_packed(input, name, ty, ftz);
+        }
         other => return Err(format!("set to .{other:?} is not modelled")),
     };
     let count = 3 + usize::from(op.is_some());
@@ -105,6 +108,26 @@ fn set(input: &mut Input<'_, '_>) -> Decoded {
         combine,
         to: input.operand(0)?.register(to_type)?,
         yes,
+    }))
+}
+
+/// `set` of both halves: 1.0 or 0.0 in each.
+fn set_packed(input: &Input<'_, '_>, name: &str, ty: Type, ftz: bool) -> Decoded {
+    let (format, one) =
+        if ty == Type::F16x2 { (Format::F16, 0x3c00) } else { (Format::BF16, 0x3f80) };
+    let f = float_test(name).ok_or_else(|| format!("set.{name} is not defined for halves"))?;
+    let read = move |x: u64| {
+        let code = x as u32 & 0xffff;
+        format.decode(if ftz { format.flush(code) } else { code })
+    };
+    let half = move |a, b| if f(read(a), read(b)) { one } else { 0u64 };
+    let [to, a, b] = input.take::<3>()?;
+    Ok(Op::Alu(Alu::Map2 {
+        float: true,
+        f: map2(move |a, b| half(a, b) | half(a >> 16, b >> 16) << 16),
+        to: to.register(ty)?,
+        a: a.source(ty)?,
+        b: b.source(ty)?,
     }))
 }
 
