@@ -1,0 +1,99 @@
+//! Register-tile kernels: one algorithm, thin files per instruction set.
+//!
+//! [`target`] lists the vector operations, [`run`] and [`mx`] hold the loops over them, [`source`] and [`rows`] the
+//! conversions of weights and activations; `portable`, `avx2`, `avx512` ... say what the operations are. [`Kernel`] is
+//! what the blocked algorithm of [`crate::cpu::gemm`] sees: one instruction set and one format, chosen at run time.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod finish;
+mod generic;
+mod mx;
+mod portable;
+mod rows;
+mod run;
+mod source;
+mod target;
+
+use super::Isa;
+use crate::number::Format;
+
+pub use finish::{Merge, RowFactor, Sums};
+pub use run::{STREAMS, Span};
+pub use target::{LANES, LINE};
+
+use generic::{bf16_dot, float, int16, mxfp4, quad_dot};
+
+/// Most units of a row of A in one block of K: 1 KiB a row, 16 KiB a panel of f32, half of a 32 KiB L1 cache.
+pub const BLOCK_UNITS: usize = 256;
+
+/// Units from one row of a block of A to the next: a line more than the block, so that rows fall into different sets
+/// of the cache; a constant, so that the rows of a tile are at fixed distances from one pointer.
+pub const A_STRIDE: usize = BLOCK_UNITS + 16;
+
+/// Most rows of a register tile.
+pub const MAX_ROWS: usize = 14;
+
+/// Most panels of a register tile or a stream.
+pub const MAX_PANELS: usize = STREAMS;
+
+/// The kernels of one instruction set for one format.
+///
+/// Lengths are in elements of K unless they say otherwise. A block of K starts at a multiple of [`Kernel::block`].
+#[allow(clippy::missing_safety_doc, reason = "the constructor proved that the CPU has the instructions")]
+pub trait Kernel: Send + Sync {
+    /// The instruction set that it uses.
+    fn isa(&self) -> Isa;
+    /// Rows and panels of the register tile.
+    fn tile_size(&self) -> (usize, usize);
+    /// Elements of K in one block.
+    fn block(&self) -> usize;
+    /// Units of A of `k` elements.
+    fn units(&self, k: usize) -> usize;
+    /// Lines that `k` elements of a panel are unpacked to; 0 when the tile takes the stored lines.
+    fn unpacked_lines(&self, k: usize) -> usize;
+    /// What [`Span::count`] is for `k` elements in the tile.
+    fn tile_count(&self, k: usize) -> usize;
+    /// What [`Span::count`] is for `k` elements in the stream.
+    fn stream_count(&self, k: usize) -> usize;
+    /// How its sums are added up.
+    fn sums(&self) -> Sums;
+    /// What a row's sums are to be multiplied with and corrected by; `stream` as in [`Kernel::pack_row`].
+    fn row_factor(&self, codes: &[u8], scale: f32, stream: bool) -> RowFactor;
+    /// Packs a row's codes for the tile or the stream.
+    fn pack_row(&self, codes: &[u8], blocks: &[u8], units: &mut [u32], stream: bool);
+    /// Unpacks `k` elements of the panel whose codes are at `codes`, block scales at `scales`.
+    unsafe fn unpack(&self, codes: *const u8, scales: *const u8, k: usize, to: *mut u32);
+    /// Multiplies a tile of at most [`Kernel::tile_size`].
+    unsafe fn tile(&self, rows: usize, panels: usize, span: Span);
+    /// Multiplies `rows` up to the tile's by stored panels: up to [`STREAMS`] when `rows` is 1, else the tile's.
+    unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
+    /// Adds a tile to C.
+    unsafe fn merge(&self, merge: Merge);
+}
+
+/// The kernels of `isa` for `format`; none when this CPU lacks the instructions.
+pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
+    if !isa.available() {
+        return None;
+    }
+    Some(match (isa, format) {
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, Format::Int8) => int16::<avx2::Avx2>(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, Format::Mxfp4) => mxfp4::<avx2::Avx2>(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, _) => float::<avx2::Avx2>(format),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, Format::Int8) => int16::<avx512::Avx512>(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, Format::Mxfp4) => mxfp4::<avx512::Avx512>(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, _) => float::<avx512::Avx512>(format),
+        (Isa::Portable, Format::Int8) => int16::<portable::Portable>(),
+        (Isa::Portable, Format::Mxfp4) => mxfp4::<portable::Portable>(),
+        (_, _) => float::<portable::Portable>(format),
+    })
+}
