@@ -23,6 +23,22 @@ pub struct AvxVnni;
 type F = [__m256; 2];
 type I = [__m256i; 2];
 
+/// The same for both registers of a line. No closure: it would not inherit the CPU features.
+macro_rules! both {
+    ($line:ident, |$half:ident| $result:expr) => {
+        [
+            {
+                let $half = $line[0];
+                $result
+            },
+            {
+                let $half = $line[1];
+                $result
+            },
+        ]
+    };
+}
+
 #[inline(always)]
 unsafe fn shuffle_e2m1(codes: __m256i) -> __m256i {
     // Twice the value plus 12.
@@ -117,17 +133,17 @@ macro_rules! avx2_lines {
         }
         #[inline(always)]
         unsafe fn bf16_first(pairs: I) -> F {
-            pairs.map(|pairs| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs)))
+            both!(pairs, |pairs| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs)))
         }
         #[inline(always)]
         unsafe fn bf16_second(pairs: I) -> F {
             let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
-            pairs.map(|pairs| _mm256_castsi256_ps(_mm256_and_si256(pairs, mask)))
+            both!(pairs, |pairs| _mm256_castsi256_ps(_mm256_and_si256(pairs, mask)))
         }
         #[inline(always)]
         unsafe fn e4m3_scaled<const BYTE: i32>(quads: I) -> F {
             let mask = _mm256_set1_epi32(0x87f0_0000_u32 as i32);
-            quads.map(|quads| {
+            both!(quads, |quads| {
                 let top = _mm256_srai_epi32::<4>(to_top::<BYTE>(quads));
                 _mm256_castsi256_ps(_mm256_and_si256(top, mask))
             })
@@ -135,26 +151,26 @@ macro_rules! avx2_lines {
         #[inline(always)]
         unsafe fn e5m2_scaled<const BYTE: i32>(quads: I) -> F {
             let mask = _mm256_set1_epi32(0x8fe0_0000_u32 as i32);
-            quads.map(|quads| {
+            both!(quads, |quads| {
                 let top = _mm256_srai_epi32::<3>(to_top::<BYTE>(quads));
                 _mm256_castsi256_ps(_mm256_and_si256(top, mask))
             })
         }
         #[inline(always)]
         unsafe fn low_bytes(pairs: I) -> I {
-            pairs.map(|pairs| _mm256_and_si256(pairs, _mm256_set1_epi16(0xff)))
+            both!(pairs, |pairs| _mm256_and_si256(pairs, _mm256_set1_epi16(0xff)))
         }
         #[inline(always)]
         unsafe fn high_bytes(pairs: I) -> I {
-            pairs.map(|pairs| _mm256_srli_epi16::<8>(pairs))
+            both!(pairs, |pairs| _mm256_srli_epi16::<8>(pairs))
         }
         #[inline(always)]
         unsafe fn e2m1_low(nibbles: I) -> I {
-            nibbles.map(|nibbles| shuffle_e2m1(nibbles))
+            both!(nibbles, |nibbles| shuffle_e2m1(nibbles))
         }
         #[inline(always)]
         unsafe fn e2m1_high(nibbles: I) -> I {
-            nibbles.map(|nibbles| shuffle_e2m1(_mm256_srli_epi16::<4>(nibbles)))
+            both!(nibbles, |nibbles| shuffle_e2m1(_mm256_srli_epi16::<4>(nibbles)))
         }
         #[inline(always)]
         unsafe fn e8m0(from: *const u8) -> F {
@@ -190,7 +206,7 @@ impl Target for Avx2 {
     }
     #[inline(always)]
     unsafe fn mx_finish(sum: I) -> F {
-        sum.map(|sum| _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1))))
+        both!(sum, |sum| _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1))))
     }
 }
 
@@ -208,16 +224,13 @@ impl Target for AvxVnni {
     }
     #[inline(always)]
     unsafe fn mx_finish(sum: I) -> F {
-        sum.map(|sum| _mm256_cvtepi32_ps(sum))
+        both!(sum, |sum| _mm256_cvtepi32_ps(sum))
     }
 }
 
 impl QuadDot for AvxVnni {
     #[inline(always)]
     unsafe fn dot_quad(sum: I, b: I, a: I) -> I {
-        [
-            _mm256_dpbusd_avx_epi32(sum[0], b[0], a[0]),
-            _mm256_dpbusd_avx_epi32(sum[1], b[1], a[1]),
-        ]
+        [_mm256_dpbusd_avx_epi32(sum[0], b[0], a[0]), _mm256_dpbusd_avx_epi32(sum[1], b[1], a[1])]
     }
 }

@@ -5,9 +5,7 @@ use std::marker::PhantomData;
 use super::finish::{Merge, RowFactor, Sums};
 use super::mx::{self, Blocks, UnpackBlocks};
 use super::rows::{PackRow, Packing};
-use super::run::{
-    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, QuadDots, Source, Span, Unpack,
-};
+use super::run::{Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, QuadDots, Source, Span, Unpack};
 use super::source::{AsIs, Bf16, E4m3, E5M2_SHIFT, E5m2, Int8};
 use super::target::{Bf16Dot, Job, LANES, QuadDot, Target};
 use super::{BLOCK_UNITS, Kernel};
@@ -196,21 +194,27 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
     let facts = Facts { group, units: group, finite_below: finite_below(format), ..FLOAT };
     match format {
         Format::Fp8E4m3 => {
-            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E4m3, true>, ByLine<FloatDot, E4m3>>(Facts {
-                tile_packing: Packing::E4m3ToF32 { exponent: 0 },
-                stream_packing: Packing::E4m3ToF32 { exponent: 119 },
-                stream_factor: 2.0,
-                ..facts
-            })
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E4m3, true>, ByLine<FloatDot, E4m3>>(
+                Facts {
+                    tile_packing: Packing::E4m3ToF32 { exponent: 0 },
+                    stream_packing: Packing::E4m3ToF32 { exponent: 119 },
+                    stream_factor: 2.0,
+                    ..facts
+                },
+            )
         }
         Format::Fp8E5m2 => {
-            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E5m2, true>, ByLine<FloatDot, E5m2>>(Facts {
-                tile_packing: Packing::E5m2ToF32 { exponent: 0 },
-                stream_packing: Packing::E5m2ToF32 { exponent: E5M2_SHIFT },
-                ..facts
-            })
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E5m2, true>, ByLine<FloatDot, E5m2>>(
+                Facts {
+                    tile_packing: Packing::E5m2ToF32 { exponent: 0 },
+                    stream_packing: Packing::E5m2ToF32 { exponent: E5M2_SHIFT },
+                    ..facts
+                },
+            )
         }
-        _ => boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>>(facts),
+        _ => {
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>>(facts)
+        }
     }
 }
 

@@ -21,10 +21,16 @@ use super::Isa;
 use crate::number::Format;
 
 pub use finish::{Merge, RowFactor, Sums};
+pub use generic::finite_below;
 pub use run::{STREAMS, Span};
 pub use target::{LANES, LINE};
 
-use generic::{bf16_dot, float, int16, mxfp4, quad_dot};
+#[cfg(target_arch = "x86_64")]
+use generic::{bf16_dot, quad_dot};
+use generic::{float, int16, mxfp4};
+#[cfg(target_arch = "x86_64")]
+use target::QuadDot;
+use target::Target;
 
 /// Most units of a row of A in one block of K: 1 KiB a row, 16 KiB a panel of f32, half of a 32 KiB L1 cache.
 pub const BLOCK_UNITS: usize = 256;
@@ -42,7 +48,10 @@ pub const MAX_PANELS: usize = STREAMS;
 /// The kernels of one instruction set for one format.
 ///
 /// Lengths are in elements of K unless they say otherwise. A block of K starts at a multiple of [`Kernel::block`].
-#[allow(clippy::missing_safety_doc, reason = "the constructor proved that the CPU has the instructions")]
+#[allow(
+    clippy::missing_safety_doc,
+    reason = "the constructor proved that the CPU has the instructions"
+)]
 pub trait Kernel: Send + Sync {
     /// The instruction set that it uses.
     fn isa(&self) -> Isa;
@@ -79,21 +88,39 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
     if !isa.available() {
         return None;
     }
-    Some(match (isa, format) {
+    Some(match isa {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Format::Int8) => int16::<avx2::Avx2>(),
+        Isa::Avx2 => float_and_int16::<avx2::Avx2>(format),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Format::Mxfp4) => mxfp4::<avx2::Avx2>(),
+        Isa::AvxVnni => float_and_quads::<avx2::AvxVnni>(format),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, _) => float::<avx2::Avx2>(format),
+        Isa::Avx512 => float_and_int16::<avx512::Avx512>(format),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Format::Int8) => int16::<avx512::Avx512>(),
+        Isa::Avx512Vnni => float_and_quads::<avx512::Avx512Vnni>(format),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Format::Mxfp4) => mxfp4::<avx512::Avx512>(),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, _) => float::<avx512::Avx512>(format),
-        (Isa::Portable, Format::Int8) => int16::<portable::Portable>(),
-        (Isa::Portable, Format::Mxfp4) => mxfp4::<portable::Portable>(),
-        (_, _) => float::<portable::Portable>(format),
+        Isa::Avx512Bf16 => match format {
+            Format::Int8 => quad_dot::<avx512::Avx512Bf16>(),
+            Format::Mxfp4 => mxfp4::<avx512::Avx512Bf16>(),
+            Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => {
+                bf16_dot::<avx512::Avx512Bf16>(format)
+            }
+        },
+        _ => float_and_int16::<portable::Portable>(format),
     })
+}
+
+fn float_and_int16<T: Target>(format: Format) -> Box<dyn Kernel> {
+    match format {
+        Format::Int8 => int16::<T>(),
+        Format::Mxfp4 => mxfp4::<T>(),
+        Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => float::<T>(format),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn float_and_quads<T: QuadDot>(format: Format) -> Box<dyn Kernel> {
+    match format {
+        Format::Int8 => quad_dot::<T>(),
+        _ => float_and_int16::<T>(format),
+    }
 }

@@ -20,7 +20,7 @@ type F = [f32; LANES];
 type I = [u32; LANES];
 
 /// Twice the value of each E2M1 code plus 12.
-const UNSIGNED_E2M1: [u8; 16] = {
+static UNSIGNED_E2M1: [u8; 16] = {
     let mut table = [0; 16];
     let mut code = 0;
     while code < 16 {
@@ -109,11 +109,15 @@ impl Target for Portable {
     }
     #[inline(always)]
     unsafe fn e4m3_scaled<const BYTE: i32>(quads: I) -> F {
-        each(quads, |quad| f32::from_bits(((quad << (24 - 8 * BYTE)) as i32 >> 4) as u32 & 0x87f0_0000))
+        each(quads, |quad| {
+            f32::from_bits(((quad << (24 - 8 * BYTE)) as i32 >> 4) as u32 & 0x87f0_0000)
+        })
     }
     #[inline(always)]
     unsafe fn e5m2_scaled<const BYTE: i32>(quads: I) -> F {
-        each(quads, |quad| f32::from_bits(((quad << (24 - 8 * BYTE)) as i32 >> 3) as u32 & 0x8fe0_0000))
+        each(quads, |quad| {
+            f32::from_bits(((quad << (24 - 8 * BYTE)) as i32 >> 3) as u32 & 0x8fe0_0000)
+        })
     }
     #[inline(always)]
     unsafe fn low_bytes(pairs: I) -> I {
@@ -139,9 +143,7 @@ impl Target for Portable {
     unsafe fn madd_i16(sum: I, a: I, b: I) -> I {
         let product = |a: u32, b: u32| i32::from(a as i16).wrapping_mul(i32::from(b as i16)) as u32;
         from_fn(|i| {
-            sum[i]
-                .wrapping_add(product(a[i], b[i]))
-                .wrapping_add(product(a[i] >> 16, b[i] >> 16))
+            sum[i].wrapping_add(product(a[i], b[i])).wrapping_add(product(a[i] >> 16, b[i] >> 16))
         })
     }
     #[inline(always)]

@@ -133,9 +133,7 @@ fn e5m2(code: u8) -> f32 {
 #[inline(always)]
 fn mxfp4(codes: &[u8], blocks: &[u8], units: &mut [u32], narrow: bool) -> usize {
     let block_codes = codes.chunks_exact(MX_BLOCK / 2);
-    for ((units, codes), &scale) in
-        units.chunks_exact_mut(mx::UNITS).zip(block_codes).zip(blocks)
-    {
+    for ((units, codes), &scale) in units.chunks_exact_mut(mx::UNITS).zip(block_codes).zip(blocks) {
         let mut sum = 0;
         for (unit, &[low, high]) in units.iter_mut().zip(codes.as_chunks().0) {
             let quad = [low & 15, low >> 4, high & 15, high >> 4]

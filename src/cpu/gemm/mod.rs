@@ -1,0 +1,145 @@
+//! `C[M,N] = A[M,K] B[N,K]^T` on all cores.
+//!
+//! Weights are packed once ([`pack`]); activations are packed inside the timed call. C is cut into one part a worker
+//! ([`grid`]), and a worker computes its part alone: no worker waits for another. Within a part the loops are those of
+//! Goto and van de Geijn (Anatomy of High-Performance Matrix Multiplication, 2008):
+//!
+//! ```text
+//! for panels of B that fit in its share of the last-level cache
+//!   for a block of K                      unpack B[panels, block] for the dot instruction
+//!     for rows of A that fit in L2        pack A[rows, block]
+//!       for panels, for rows of a tile    tile kernel; add its sums to C
+//! ```
+//!
+//! With few rows, nothing of B is used twice: the stream kernel then reads the stored bits straight from DRAM ([`stream`]).
+
+mod block;
+mod grid;
+mod pack;
+mod stream;
+
+use super::kernel::{Kernel, LANES, RowFactor, kernel};
+use super::{Caches, Isa};
+use crate::number::{Format, Matrix};
+use crate::workload;
+use crate::{Error, Result};
+
+pub use block::Blocking;
+pub use grid::{Grid, Part};
+pub use pack::Layout;
+
+/// A product of one shape and format, planned for an instruction set, the caches, and a number of workers.
+pub struct Gemm {
+    shape: workload::Gemm,
+    layout: Layout,
+    kernel: Box<dyn Kernel>,
+    grid: Grid,
+    blocking: Blocking,
+}
+
+/// One worker's buffers: they belong to the worker that touches them first.
+#[derive(Default)]
+pub struct Scratch {
+    /// Packed A.
+    a: Vec<u32>,
+    /// Unpacked B.
+    b: Vec<Line>,
+    rows: Vec<RowFactor>,
+}
+
+/// Sixteen units, on a cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code, reason = "read through pointers")] [u32; LANES]);
+
+impl Gemm {
+    /// Plans a product.
+    ///
+    /// # Errors
+    /// When a dimension is zero, K does not suit the format, or this CPU lacks the instructions.
+    pub fn new(
+        shape: workload::Gemm,
+        format: Format,
+        isa: Isa,
+        caches: &Caches,
+        workers: usize,
+    ) -> Result<Self> {
+        let workload::Gemm { m, n, k } = shape;
+        format.check_columns(k)?;
+        if m == 0 || n == 0 {
+            return Err(Error::input(
+                format!("a product of {m} x {n} x {k} is empty"),
+                "Give three positive dimensions",
+            ));
+        }
+        let kernel = kernel(isa, format)
+            .ok_or_else(|| Error::Unavailable(format!("this CPU lacks {isa}")))?;
+        let grid = Grid::new(m, n, workers.max(1), kernel.tile_size().0);
+        let blocking = Blocking::new(kernel.as_ref(), caches, grid.largest(), k);
+        Ok(Self { shape, layout: Layout { format, n, k }, kernel, grid, blocking })
+    }
+
+    /// Where the weights are to be packed.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.kernel.isa()
+    }
+
+    /// Computes worker `index`'s part of `c`.
+    ///
+    /// # Safety
+    /// `c` must be valid for `M x N` f32, and no other thread may access this worker's part of it meanwhile; every
+    /// worker's part is another.
+    ///
+    /// # Panics
+    /// When `a` or `weights` has another format or size than planned.
+    pub unsafe fn multiply(
+        &self,
+        index: usize,
+        a: &Matrix,
+        weights: &[u8],
+        c: *mut f32,
+        scratch: &mut Scratch,
+    ) {
+        let workload::Gemm { m, k, .. } = self.shape;
+        assert_eq!((a.format, a.rows, a.columns), (self.layout.format, m, k), "A as planned");
+        assert_eq!(weights.len(), self.layout.bytes(), "weights as planned");
+        assert_eq!(weights.as_ptr().align_offset(size_of::<f32>()), 0, "weights hold f32 scales");
+        let Some(part) = self.grid.part(index) else { return };
+        let rows = part.rows.len();
+        // SAFETY: `part` lies within C, and is this worker's alone.
+        unsafe {
+            if rows <= self.kernel.tile_size().0 {
+                stream::multiply(self, part, a, weights, c, scratch);
+            } else {
+                block::multiply(self, part, a, weights, c, scratch);
+            }
+        }
+    }
+
+    /// The factors of `rows` of A.
+    fn factors(
+        &self,
+        rows: std::ops::Range<usize>,
+        a: &Matrix,
+        stream: bool,
+        to: &mut Vec<RowFactor>,
+    ) {
+        to.clear();
+        to.extend(
+            rows.map(|row| self.kernel.row_factor(a.row_codes(row), a.row_scale(row), stream)),
+        );
+    }
+
+    /// Whether sums are to be multiplied by scales at the end.
+    fn scaled(&self) -> bool {
+        self.layout.format.has_row_scale()
+    }
+}
+
+#[cfg(test)]
+mod tests;
