@@ -4,8 +4,11 @@ use std::marker::PhantomData;
 
 use super::finish::{Merge, RowFactor, Sums};
 use super::mx::{self, Blocks, UnpackBlocks};
+use super::peak::Peak;
 use super::rows::{PackRow, Packing};
-use super::run::{Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, QuadDots, Source, Span, Unpack};
+use super::run::{
+    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
+};
 use super::source::{AsIs, Bf16, E4m3, E5M2_SHIFT, E5m2, Int8};
 use super::target::{Bf16Dot, Job, LANES, QuadDot, Target};
 use super::{BLOCK_UNITS, Kernel};
@@ -66,12 +69,14 @@ struct Facts {
     finite_below: u8,
 }
 
-struct Generic<T, Tile, Stream, U> {
+struct Generic<T, Tile, Stream, U, Top> {
     facts: Facts,
-    bodies: PhantomData<fn() -> (T, Tile, Stream, U)>,
+    bodies: PhantomData<fn() -> (T, Tile, Stream, U, Top)>,
 }
 
-impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>> Kernel for Generic<T, Tile, Stream, U> {
+impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
+    for Generic<T, Tile, Stream, U, Top>
+{
     fn isa(&self) -> Isa {
         T::ISA
     }
@@ -123,6 +128,10 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>> Kernel for Generic<T, 
         // SAFETY: the caller's contract.
         unsafe { T::dispatch::<Stream>(rows, panels, span) }
     }
+    unsafe fn peak(&self, span: Span) {
+        // SAFETY: the caller's contract.
+        unsafe { T::dispatch::<Top>(T::ROWS, T::PANELS, span) }
+    }
     unsafe fn merge(&self, merge: Merge) {
         // SAFETY: the caller's contract.
         unsafe { T::enter(merge) }
@@ -163,14 +172,15 @@ pub const fn finite_below(format: Format) -> u8 {
     }
 }
 
-fn boxed<T, Tile, Stream, U>(facts: Facts) -> Box<dyn Kernel>
+fn boxed<T, Tile, Stream, U, D>(facts: Facts) -> Box<dyn Kernel>
 where
     T: Target,
     Tile: Body + 'static,
     Stream: Body + 'static,
     U: Unpacker<T> + 'static,
+    D: Dot<T> + 'static,
 {
-    Box::new(Generic::<T, Tile, Stream, U> { facts, bodies: PhantomData })
+    Box::new(Generic::<T, Tile, Stream, U, Peak<T, D>> { facts, bodies: PhantomData })
 }
 
 const FLOAT: Facts = Facts {
@@ -194,7 +204,7 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
     let facts = Facts { group, units: group, finite_below: finite_below(format), ..FLOAT };
     match format {
         Format::Fp8E4m3 => {
-            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E4m3, true>, ByLine<FloatDot, E4m3>>(
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E4m3, true>, ByLine<FloatDot, E4m3>, FloatDot>(
                 Facts {
                     tile_packing: Packing::E4m3ToF32 { exponent: 0 },
                     stream_packing: Packing::E4m3ToF32 { exponent: 119 },
@@ -204,7 +214,7 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
             )
         }
         Format::Fp8E5m2 => {
-            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E5m2, true>, ByLine<FloatDot, E5m2>>(
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, E5m2, true>, ByLine<FloatDot, E5m2>, FloatDot>(
                 Facts {
                     tile_packing: Packing::E5m2ToF32 { exponent: 0 },
                     stream_packing: Packing::E5m2ToF32 { exponent: E5M2_SHIFT },
@@ -213,7 +223,9 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
             )
         }
         _ => {
-            boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>>(facts)
+            boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>, FloatDot>(
+                facts,
+            )
         }
     }
 }
@@ -231,16 +243,16 @@ pub fn bf16_dot<T: Bf16Dot>(format: Format) -> Box<dyn Kernel> {
     type Tile<T> = Lines<T, Bf16Dots, AsIs, false>;
     match format {
         Format::Fp8E4m3 => {
-            boxed::<T, Tile<T>, Lines<T, Bf16Dots, E4m3, true>, ByLine<Bf16Dots, E4m3>>(packed(
-                Packing::E4m3ToBf16,
-            ))
+            boxed::<T, Tile<T>, Lines<T, Bf16Dots, E4m3, true>, ByLine<Bf16Dots, E4m3>, Bf16Dots>(
+                packed(Packing::E4m3ToBf16),
+            )
         }
         Format::Fp8E5m2 => {
-            boxed::<T, Tile<T>, Lines<T, Bf16Dots, E5m2, true>, ByLine<Bf16Dots, E5m2>>(packed(
-                Packing::E5m2ToBf16,
-            ))
+            boxed::<T, Tile<T>, Lines<T, Bf16Dots, E5m2, true>, ByLine<Bf16Dots, E5m2>, Bf16Dots>(
+                packed(Packing::E5m2ToBf16),
+            )
         }
-        _ => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never>(Facts {
+        _ => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never, Bf16Dots>(Facts {
             units: 1,
             tile_packing: Packing::Bf16Pairs,
             stream_packing: Packing::Bf16Pairs,
@@ -254,7 +266,7 @@ const INTEGER: Facts = Facts { sums: Sums::Integer, group: 4, ..FLOAT };
 /// int8 by 16-bit multiply-add.
 pub fn int16<T: Target>() -> Box<dyn Kernel> {
     type Tile<T> = Lines<T, Int16Dot, AsIs, false>;
-    boxed::<T, Tile<T>, Lines<T, Int16Dot, Int8, true>, ByLine<Int16Dot, Int8>>(Facts {
+    boxed::<T, Tile<T>, Lines<T, Int16Dot, Int8, true>, ByLine<Int16Dot, Int8>, Int16Dot>(Facts {
         units: 2,
         tile_packing: Packing::Int8ToI16,
         stream_packing: Packing::Int8ToI16,
@@ -264,18 +276,20 @@ pub fn int16<T: Target>() -> Box<dyn Kernel> {
 
 /// int8 by byte dot products.
 pub fn quad_dot<T: QuadDot>() -> Box<dyn Kernel> {
-    boxed::<T, Lines<T, QuadDots, AsIs, false>, Lines<T, QuadDots, AsIs, true>, Never>(Facts {
-        units: 1,
-        tile_packing: Packing::Int8Quads,
-        stream_packing: Packing::Int8Quads,
-        ..INTEGER
-    })
+    boxed::<T, Lines<T, QuadDots, AsIs, false>, Lines<T, QuadDots, AsIs, true>, Never, QuadDots>(
+        Facts {
+            units: 1,
+            tile_packing: Packing::Int8Quads,
+            stream_packing: Packing::Int8Quads,
+            ..INTEGER
+        },
+    )
 }
 
 /// mxfp4 by integer dot products within the blocks.
 pub fn mxfp4<T: Target>() -> Box<dyn Kernel> {
     let packing = Packing::Mxfp4 { narrow: T::MX_NARROW };
-    boxed::<T, Blocks<T, false>, Blocks<T, true>, ByBlock>(Facts {
+    boxed::<T, Blocks<T, false>, Blocks<T, true>, ByBlock, MxDot>(Facts {
         group: MX_BLOCK,
         units: mx::UNITS,
         tile_packing: packing,

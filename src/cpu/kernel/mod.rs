@@ -11,6 +11,7 @@ mod avx512;
 mod finish;
 mod generic;
 mod mx;
+mod peak;
 mod portable;
 mod rows;
 mod run;
@@ -79,6 +80,8 @@ pub trait Kernel: Send + Sync {
     unsafe fn tile(&self, rows: usize, panels: usize, span: Span);
     /// Multiplies `rows` up to the tile's by stored panels: up to [`STREAMS`] when `rows` is 1, else the tile's.
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
+    /// Runs the tile's dot instruction on operands that stay in registers and L1: see [`peak`](self).
+    unsafe fn peak(&self, span: Span);
     /// Adds a tile to C.
     unsafe fn merge(&self, merge: Merge);
 }

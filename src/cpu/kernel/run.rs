@@ -260,3 +260,7 @@ byte_dot! {
     /// Pairs of bf16 into f32.
     Bf16Dots: Bf16Dot, F, zero_f, store_f, |sum, a, b| T::dot_bf16(sum, a, b)
 }
+byte_dot! {
+    /// Four bytes into the sums of an MX block, 16 or 32 bits wide.
+    MxDot: Target, I, zero_i, store_i, |sum, a, b| T::mx_step(sum, b, a)
+}
