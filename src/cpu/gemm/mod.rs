@@ -56,7 +56,7 @@ impl Gemm {
     /// Plans a product.
     ///
     /// # Errors
-    /// When a dimension is zero, K does not suit the format, or this CPU lacks the instructions.
+    /// When the shape can't be computed in `format`, or this CPU lacks the instructions.
     pub fn new(
         shape: workload::Gemm,
         format: Format,
@@ -65,13 +65,7 @@ impl Gemm {
         workers: usize,
     ) -> Result<Self> {
         let workload::Gemm { m, n, k } = shape;
-        format.check_columns(k)?;
-        if m == 0 || n == 0 {
-            return Err(Error::input(
-                format!("a product of {m} x {n} x {k} is empty"),
-                "Give three positive dimensions",
-            ));
-        }
+        shape.check(format)?;
         let kernel = kernel(isa, format)
             .ok_or_else(|| Error::Unavailable(format!("this CPU lacks {isa}")))?;
         let grid = Grid::new(m, n, workers.max(1), kernel.tile_size().0);
@@ -82,6 +76,11 @@ impl Gemm {
     /// Where the weights are to be packed.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The part of C that worker `index` computes: none when there are more workers than parts.
+    pub fn part(&self, index: usize) -> Option<Part> {
+        self.grid.part(index)
     }
 
     /// The instruction set.

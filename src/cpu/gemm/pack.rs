@@ -14,7 +14,9 @@
 //! rows of the matrix (up to the padding of an odd K), and decode streams exactly the stored bytes. Columns beyond N
 //! are zeros.
 
-use crate::cpu::kernel::{LANES, LINE};
+use std::ops::Range;
+
+use crate::cpu::kernel::{LANES, LINE, finite_below};
 use crate::number::{Format, MX_BLOCK, Matrix};
 
 /// Lines of an MX block of 16 columns.
@@ -85,18 +87,17 @@ impl Layout {
         self.panels() * self.panel_bytes()
     }
 
-    /// Packs `weights` into `packed`.
+    /// Packs the weights of `panels` into `packed`, which is those panels' part of the whole.
     ///
     /// # Panics
-    /// When `weights` has another format or size than the layout, or `packed` is not [`Self::bytes`] long.
-    pub fn pack(&self, weights: &Matrix, packed: &mut [u8]) {
+    /// When `weights` has another format or size than the layout, or `packed` another length than its panels.
+    pub fn pack(&self, weights: &Matrix, panels: Range<usize>, packed: &mut [u8]) {
         assert_eq!((weights.format, weights.rows, weights.columns), (self.format, self.n, self.k));
-        assert_eq!(packed.len(), self.bytes(), "the layout's length");
-        packed.fill(0);
-        for (panel, packed) in packed.chunks_exact_mut(self.panel_bytes()).enumerate() {
-            if self.format == Format::Int8 {
-                packed[..self.codes_at(self.k)].fill(INT8_OFFSET);
-            }
+        assert_eq!(packed.len(), panels.len() * self.panel_bytes(), "the panels' length");
+        for (panel, packed) in panels.zip(packed.chunks_exact_mut(self.panel_bytes())) {
+            let codes = self.codes_at(self.k);
+            packed[..codes].fill(if self.format == Format::Int8 { INT8_OFFSET } else { 0 });
+            packed[codes..].fill(0);
             for (lane, row) in (panel * LANES..self.n).take(LANES).enumerate() {
                 self.pack_row(weights, row, lane, packed);
             }
@@ -138,7 +139,7 @@ impl Layout {
 
     /// NaN for a row that holds a code which is not finite: its products are NaN, and the kernels need not look.
     fn row_scale(&self, weights: &Matrix, row: usize) -> f32 {
-        let limit = crate::cpu::kernel::finite_below(self.format);
+        let limit = finite_below(self.format);
         let finite = self.format == Format::Int8
             || weights.row_codes(row).iter().all(|&code| code & 0x7f < limit);
         if finite { weights.row_scale(row) } else { f32::NAN }

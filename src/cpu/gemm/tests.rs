@@ -2,7 +2,7 @@ use super::*;
 use crate::cpu::Caches;
 
 /// Tiny caches: every loop of the blocked algorithm turns several times on small shapes.
-const TINY: Caches = Caches { l1d: 4 << 10, l2: 40 << 10, l3_share: 128 << 10 };
+const TINY: Caches = Caches { l2: 40 << 10, l3_share: 128 << 10 };
 
 fn expected(a: &Matrix, b: &Matrix) -> (Vec<f64>, Vec<f64>) {
     let decode = |m: &Matrix| {
@@ -33,7 +33,7 @@ fn check(isa: Isa, format: Format, m: usize, n: usize, k: usize, workers: usize,
     let packed = unsafe {
         std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), gemm.layout().bytes())
     };
-    gemm.layout().pack(&b, packed);
+    gemm.layout().pack(&b, 0..gemm.layout().panels(), packed);
     let mut c = vec![f32::NAN; m * n];
     let mut scratch = Scratch::default();
     for index in 0..workers {

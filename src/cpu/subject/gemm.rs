@@ -1,0 +1,225 @@
+//! A product as something that can be timed.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cpu::gemm::{Gemm, Scratch};
+use crate::cpu::{Caches, Ceilings, Isa, Shared};
+use crate::host::{self, Buffer, Disjoint, Pages, Workers};
+use crate::measure::{Elapsed, Rotation, Subject};
+use crate::number::{Format, Matrix};
+use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
+use crate::workload::{self, Verified, verify_gemm};
+use crate::{Error, Result};
+
+/// A GEMM on the CPU: cold weights and activations, packed weights.
+pub struct GemmSubject {
+    problem: workload::Gemm,
+    format: Format,
+    gemm: Gemm,
+    workers: Arc<Workers>,
+    ceilings: Ceilings,
+    weights: Matrix,
+    copies: Vec<Copied>,
+    rotation: Rotation,
+    c: Vec<f32>,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+/// One copy of the inputs.
+struct Copied {
+    a: Matrix,
+    weights: Buffer,
+}
+
+impl GemmSubject {
+    /// Name of the metric of `problem` in `format`.
+    pub fn metric_id(problem: workload::Gemm, format: Format) -> MetricId {
+        MetricId::new(["gemm", "cpu", format.name(), &problem.to_string()])
+    }
+
+    /// What it is expressed in: one row streams its weights, several multiply.
+    pub fn unit_of(problem: workload::Gemm, format: Format) -> Unit {
+        match (problem.m, format) {
+            (1, _) => Unit::GigaBytes,
+            (_, Format::Int8) => Unit::TeraOps,
+            _ => Unit::TeraFlops,
+        }
+    }
+
+    /// Random inputs from `seed`, in as many copies as it takes to be cold, on `workers`.
+    ///
+    /// # Errors
+    /// When the shape does not suit the format, memory is short, or this CPU lacks `isa`.
+    pub fn new(
+        problem: workload::Gemm,
+        format: Format,
+        isa: Isa,
+        workers: Arc<Workers>,
+        ceilings: Ceilings,
+        seed: u64,
+    ) -> Result<Self> {
+        let caches = host::Caches::of(workers.cpus());
+        let shares = Caches::of(&caches, workers.count());
+        let gemm = Gemm::new(problem, format, isa, &shares, workers.count())?;
+        let bytes = problem.bytes_read(format);
+        let copies = Rotation::copies(bytes, caches.last_level_total as u64);
+        if let Some(available) = host::pages::available(&host::Root::host()) {
+            problem.check_fits(format, copies, available)?;
+        }
+        let a = Matrix::random(format, problem.m, problem.k, seed)?;
+        let weights = Matrix::random(format, problem.n, problem.k, !seed)?;
+        let copies = (0..copies)
+            .map(|_| Ok(Copied { a: a.clone(), weights: pack(&gemm, &weights, &workers)? }))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            problem,
+            format,
+            rotation: Rotation::new(copies.len()),
+            copies,
+            c: vec![0.0; problem.m * problem.n],
+            scratch: (0..workers.count()).map(|_| Mutex::default()).collect(),
+            gemm,
+            workers,
+            ceilings,
+            weights,
+        })
+    }
+
+    /// Multiplies the copies of `turns`, one after the other.
+    fn multiply(&mut self, turns: &[usize]) -> Elapsed {
+        let Self { gemm, copies, c, scratch, workers, .. } = self;
+        let c = Shared(c.as_mut_ptr());
+        Elapsed(workers.timed(|worker| {
+            let mut scratch =
+                scratch[worker.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            for &copy in turns {
+                let Copied { a, weights } = &copies[copy];
+                // SAFETY: C has M x N elements, and each worker writes its own part.
+                unsafe {
+                    gemm.multiply(worker.index(), a, weights.as_slice(), c.get(), &mut scratch);
+                }
+                // The next product waits for this one, as the next layer does.
+                worker.barrier();
+            }
+        }))
+    }
+}
+
+/// Packs `weights` into a new buffer; each worker the panels that it will read, so that their pages are near it.
+fn pack(gemm: &Gemm, weights: &Matrix, workers: &Workers) -> Result<Buffer> {
+    let layout = gemm.layout();
+    let mut buffer = Buffer::new(layout.bytes(), Pages::Transparent)?;
+    let packed = Disjoint::new(buffer.as_mut_slice::<u8>());
+    workers.run(|worker| {
+        let part = gemm.part(worker.index());
+        // Workers that share panels read them from where the one with the first rows put them.
+        let Some(panels) = part.filter(|part| part.rows.start == 0).map(|part| part.panels) else {
+            return;
+        };
+        let bytes = |panels: &Range<usize>| {
+            panels.start * layout.panel_bytes()..panels.end * layout.panel_bytes()
+        };
+        // SAFETY: the parts with the first rows have disjoint panels.
+        let to = unsafe { packed.slice(bytes(&panels)) };
+        layout.pack(weights, panels, to);
+    });
+    Ok(buffer)
+}
+
+impl Subject for GemmSubject {
+    fn metric(&self) -> MetricId {
+        Self::metric_id(self.problem, self.format)
+    }
+
+    fn part(&self) -> Part {
+        Part::Compute
+    }
+
+    fn unit(&self) -> Unit {
+        Self::unit_of(self.problem, self.format)
+    }
+
+    /// With one row the bytes are those of the weights alone: a row of A and of C stays in cache.
+    fn work(&self) -> Work {
+        let problem = self.problem;
+        let flops = problem.flops();
+        if problem.m == 1 {
+            let bytes_read = (problem.n * self.format.stored_row_bytes(problem.k)) as u64;
+            return Work { flops, bytes_read, ..Work::default() };
+        }
+        Work {
+            flops,
+            bytes_read: problem.bytes_read(self.format),
+            bytes_written: problem.bytes_written(),
+            ..Work::default()
+        }
+    }
+
+    fn ceiling(&self) -> Option<Ceiling> {
+        self.ceilings.roofline(&self.work(), self.unit())
+    }
+
+    fn kernel_path(&self) -> String {
+        format!("cpu/{}", self.gemm.isa())
+    }
+
+    fn cache(&self) -> Cache {
+        self.rotation.cache()
+    }
+
+    fn verify(&mut self) -> Result<Verified> {
+        self.c.fill(f32::NAN);
+        let copy = self.rotation.advance();
+        self.multiply(&[copy]);
+        verify_gemm(&self.copies[copy].a, &self.weights, &self.c)
+    }
+
+    fn run(&mut self, iterations: u64) -> Result<Elapsed> {
+        let turns: Vec<usize> = (0..iterations).map(|_| self.rotation.advance()).collect();
+        if turns.is_empty() {
+            return Err(Error::Wrong("a sample of no iterations".into()));
+        }
+        Ok(self.multiply(&turns))
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::of(&self.workers, self.copies.iter().map(|copy| &copy.weights))
+    }
+
+    fn details(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::from([
+            ("threads".into(), self.workers.count().into()),
+            ("copies".into(), self.copies.len().into()),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cold_after_every_copy_and_right() {
+        let workers = Arc::new(Workers::new().unwrap());
+        for format in Format::MAIN {
+            let problem = workload::Gemm::new(1, 4096, 4096);
+            let isa = Isa::chosen().unwrap();
+            let mut subject = GemmSubject::new(
+                problem,
+                format,
+                isa,
+                workers.clone(),
+                Ceilings::default(),
+                rand::random(),
+            )
+            .unwrap();
+            assert!(subject.verify().unwrap().checked > 4000);
+            assert_eq!(subject.cache(), Cache::Unknown);
+            subject.run(subject.copies.len() as u64).unwrap();
+            assert_eq!(subject.cache(), Cache::Cold);
+            assert_eq!(subject.work().bytes_read, (4096 * format.stored_row_bytes(4096)) as u64);
+        }
+    }
+}
