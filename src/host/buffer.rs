@@ -115,6 +115,23 @@ impl Buffer {
         Census::take(self.start.as_ptr(), self.length)
     }
 
+    /// Bytes that lie in transparent huge pages; `None` when the kernel does not tell.
+    pub fn huge_bytes(&self) -> Option<u64> {
+        let smaps = Root::host().read("/proc/self/smaps").text()?;
+        let (start, end) = (self.start.as_ptr().addr(), self.start.as_ptr().addr() + self.mapped);
+        let (mut inside, mut huge) = (false, 0);
+        for line in smaps.lines() {
+            let range = line.split(' ').next().and_then(|word| word.split_once('-'));
+            let hex = |text: &str| usize::from_str_radix(text, 16).ok();
+            if let Some((from, to)) = range.and_then(|(a, b)| Some((hex(a)?, hex(b)?))) {
+                inside = from < end && to > start;
+            } else if inside && line.starts_with("AnonHugePages:") {
+                huge += pages::kilobytes(line, "AnonHugePages:").unwrap_or(0);
+            }
+        }
+        Some(huge)
+    }
+
     fn map(length: usize, pages: Pages, node: Option<usize>) -> Result<Self> {
         let mapped = length.max(1).checked_next_multiple_of(pages.granule()).ok_or_else(|| {
             Error::input(format!("a buffer of {length} bytes is too large"), "Ask for less")
@@ -343,6 +360,13 @@ mod tests {
         buffer.as_mut_slice::<u8>()[..HUGE].fill(1);
         let census = buffer.census();
         assert_eq!((census.by_node.values().sum::<u64>(), census.untouched), (512, 1536));
+    }
+
+    #[test]
+    fn declined_huge_pages_stay_away() {
+        let mut buffer = Buffer::new(8 * HUGE, Pages::Small).unwrap();
+        buffer.as_mut_slice::<u8>().fill(1);
+        assert_eq!(buffer.huge_bytes(), Some(0));
     }
 
     #[test]

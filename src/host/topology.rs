@@ -87,7 +87,7 @@ pub struct Device {
 /// The host's shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
-    /// What found it: `hwloc 2.9.0` or `sysfs`.
+    /// What found it: `hwloc, API 2.8.0` or `sysfs`.
     pub source: String,
     /// Sockets.
     pub packages: Vec<Package>,

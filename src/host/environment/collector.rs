@@ -88,11 +88,11 @@ impl<'a> Collector<'a> {
         self.parsed(name, path, class, integer);
     }
 
-    /// Reads a switch: 0 or 1, N or Y.
+    /// Reads a switch: 0 or 1, N or Y, false or true.
     pub fn flag(&mut self, name: &str, path: &str, class: Class) {
         self.parsed(name, path, class, |text| match text {
-            "0" | "N" | "n" => Some(false.into()),
-            "1" | "Y" | "y" => Some(true.into()),
+            "0" | "N" | "n" | "false" => Some(false.into()),
+            "1" | "Y" | "y" | "true" => Some(true.into()),
             _ => None,
         });
     }

@@ -45,7 +45,7 @@ pub fn convert(found: &Hwloc, has_cpu: Option<&[usize]>) -> Option<Topology> {
     }
     let nodes = nodes(found, &packages, has_cpu);
     let mut topology = Topology {
-        source: format!("hwloc {}", version()),
+        source: format!("hwloc, API {}", version()),
         distances: distances(found, &nodes),
         caches: caches(found),
         devices: found.pci_devices().filter_map(device).collect(),
@@ -70,7 +70,7 @@ fn no_evidence() -> super::super::nps::Evidence {
     }
 }
 
-/// `major.minor.patch` of the library.
+/// `major.minor.patch` of the interface that the library offers.
 fn version() -> String {
     let version = hwlocality::hwloc_api_version();
     format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff)

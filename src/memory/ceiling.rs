@@ -1,0 +1,93 @@
+//! What DRAM could do at most: by the memory controllers' channels and clocks where the host shows them, and by the
+//! best read that was measured.
+
+use std::time::{Duration, Instant};
+
+use super::stream::{Loop, Stream};
+use crate::Result;
+use crate::host::environment::dram_channels;
+use crate::host::{Environment, Root, Workers};
+use crate::measure::Subject;
+use crate::record::{Ceiling, Origin, Unit};
+
+/// The theoretical ceiling of this host's DRAM, or why it is not known.
+#[derive(Debug, Clone)]
+pub struct DramCeiling(Result<Ceiling, String>);
+
+impl DramCeiling {
+    /// Looks at the host under `root`.
+    pub fn of(root: &Root) -> Self {
+        Self(dram_channels(&Environment::collect(root)).map(|channels| Ceiling {
+            value: channels.gb_per_second(),
+            origin: Origin::Theoretical,
+            source: format!(
+                "{} channels x 8 B x {} MT/s; {}",
+                channels.channels, channels.mts, channels.source
+            ),
+        }))
+    }
+
+    /// The ceiling in GB/s.
+    pub fn known(&self) -> Option<Ceiling> {
+        self.0.as_ref().ok().cloned()
+    }
+
+    /// Why there is none.
+    pub fn unknown(&self) -> Option<&str> {
+        self.0.as_ref().err().map(String::as_str)
+    }
+}
+
+/// The most that `workers` read from DRAM, in GB/s: the best pass within `budget`, and of at least five.
+///
+/// # Errors
+/// When there is not enough free memory for a cold stream.
+pub fn measure_read_ceiling(workers: &std::rc::Rc<Workers>, budget: Duration) -> Result<Ceiling> {
+    const PASSES: u32 = 5;
+    let mut stream = Stream::new(workers.clone(), Loop::Read, DramCeiling(Err(String::new())))?;
+    let work = stream.work();
+    let start = Instant::now();
+    let (mut passes, mut best) = (0, 0.0f64);
+    while passes < PASSES || start.elapsed() < budget {
+        let seconds = stream.run(1)?.0.as_secs_f64();
+        best = best.max(Unit::GigaBytes.value(&work, seconds));
+        passes += 1;
+    }
+    Ok(Ceiling {
+        value: best,
+        origin: Origin::Measured,
+        source: format!(
+            "{}: best of {passes} passes over {} MiB by {} threads",
+            stream.metric(),
+            work.bytes_read >> 20,
+            workers.count()
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ceiling_names_its_inputs_or_says_why_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let udev = dir.path().join("run/udev/data");
+        std::fs::create_dir_all(&udev).unwrap();
+        let dimms: String = (0..12)
+            .map(|i| {
+                format!(
+                    "E:MEMORY_DEVICE_{i}_SIZE=1\nE:MEMORY_DEVICE_{i}_CONFIGURED_SPEED_MTS=4800\n\
+                     E:MEMORY_DEVICE_{i}_LOCATOR=DIMM_{}1\n",
+                    (b'A' + i) as char
+                )
+            })
+            .collect();
+        std::fs::write(udev.join("+dmi:id"), dimms).unwrap();
+        let known = DramCeiling::of(&Root::at(dir.path())).known().unwrap();
+        assert!((known.value - 460.8).abs() < 1e-9, "{known:?}");
+        assert!(known.source.starts_with("12 channels x 8 B x 4800 MT/s"), "{}", known.source);
+        let unknown = DramCeiling::of(&Root::at("/nowhere"));
+        assert!(unknown.known().is_none() && unknown.unknown().is_some());
+    }
+}

@@ -1,0 +1,57 @@
+//! The loops that move memory: read, write, copy, triad; one algorithm, and a thin file for each instruction set.
+//!
+//! Each works on 8-byte words. Destinations are written past the caches (non-temporal stores) where the instruction
+//! set can, so that what is counted is what crosses the bus; an ordinary store would first read the line that it is
+//! going to overwrite. Reads add the words up, so that no load can be left out, and the sum is known.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod vector;
+
+pub use vector::pattern;
+
+/// The loops of one instruction set. Slices may have any length and alignment of a word; destinations must be as
+/// long as sources.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    /// Kernel path: `cpu/avx512`.
+    pub path: &'static str,
+    /// Whether stores bypass the caches.
+    pub non_temporal: bool,
+    /// Wrapping sum of the words.
+    pub read: fn(&[u64]) -> u64,
+    /// Writes [`pattern`] of the seed.
+    pub write: fn(&mut [u64], u64),
+    /// Copies the second slice to the first.
+    pub copy: fn(&mut [u64], &[u64]),
+    /// `a[i] = b[i] + s * c[i]` in f64, rounded once.
+    pub triad: fn(&mut [u64], &[u64], &[u64], f64),
+}
+
+impl Kernels {
+    /// The widest that this CPU has.
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernels) = avx512::kernels().or_else(avx2::kernels) {
+            return kernels;
+        }
+        portable::kernels()
+    }
+
+    /// All that this CPU has, the portable ones first.
+    pub fn all() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return [Some(portable::kernels()), avx2::kernels(), avx512::kernels()]
+            .into_iter()
+            .flatten()
+            .collect();
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![portable::kernels()]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The algorithm, over any vector of 8-byte words.
+//!
+//! A loop goes word by word until the destination is aligned to a cache line, then line by line in blocks of
+//! [`BLOCK`] words, then word by word again.
+
+/// Words of a cache line.
+const LINE: usize = 8;
+/// Words a round: four lines keep enough independent work in flight to hide the latency of an addition.
+const BLOCK: usize = 4 * LINE;
+/// Odd, so that all words of a pattern differ; the 64-bit golden ratio.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Word `index` of what a write leaves: different in every word and for every seed.
+pub const fn pattern(seed: u64, index: usize) -> u64 {
+    seed.wrapping_add(STRIDE.wrapping_mul(index as u64))
+}
+
+/// A register of [`Vector::WORDS`] words.
+///
+/// # Safety
+/// Every method needs the CPU to have the instructions of the implementation; addresses must be valid for
+/// [`Vector::WORDS`] words, those of `stream` aligned to the size of the vector.
+pub unsafe trait Vector: Copy {
+    /// Words in it: a divisor of 8.
+    const WORDS: usize;
+    /// Zero in each word.
+    unsafe fn zero() -> Self;
+    /// `seed + STRIDE * (first + lane)` in each lane.
+    unsafe fn ramp(seed: u64, first: usize) -> Self;
+    /// The same word in each lane.
+    unsafe fn splat(word: u64) -> Self;
+    /// Reads, at any alignment.
+    unsafe fn load(from: *const u64) -> Self;
+    /// Writes past the caches where that is possible.
+    unsafe fn stream(to: *mut u64, value: Self);
+    /// Wrapping sum of each lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// `b + s * c` of f64 lanes, rounded once.
+    unsafe fn triad(b: Self, s: Self, c: Self) -> Self;
+    /// Wrapping sum over the lanes.
+    unsafe fn sum(self) -> u64;
+    /// Makes streamed writes visible in order.
+    unsafe fn fence();
+}
+
+/// Wrapping sum.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub unsafe fn read<V: Vector>(words: &[u64]) -> u64 {
+    // SAFETY: the instructions by the caller's promise; every block is inside `words`.
+    unsafe {
+        let mut sums = [V::zero(); BLOCK];
+        let (blocks, tail) = words.as_chunks::<BLOCK>();
+        for block in blocks {
+            for i in 0..BLOCK / V::WORDS {
+                sums[i] = sums[i].add(V::load(block.as_ptr().add(i * V::WORDS)));
+            }
+        }
+        let mut total = V::zero();
+        for sum in &sums[..BLOCK / V::WORDS] {
+            total = total.add(*sum);
+        }
+        tail.iter().fold(total.sum(), |sum, &word| sum.wrapping_add(word))
+    }
+}
+
+/// Writes [`pattern`].
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub unsafe fn write<V: Vector>(to: &mut [u64], seed: u64) {
+    let head = head(to);
+    for (i, word) in to[..head].iter_mut().enumerate() {
+        *word = pattern(seed, i);
+    }
+    let (blocks, tail) = to[head..].as_chunks_mut::<BLOCK>();
+    let count = blocks.len();
+    // SAFETY: the instructions by the caller's promise; every block is inside `to` and aligned to a line.
+    unsafe {
+        let mut ramps = [V::zero(); BLOCK];
+        for i in 0..BLOCK / V::WORDS {
+            ramps[i] = V::ramp(seed, head + i * V::WORDS);
+        }
+        let step = V::splat(STRIDE.wrapping_mul(BLOCK as u64));
+        for block in blocks {
+            for i in 0..BLOCK / V::WORDS {
+                V::stream(block.as_mut_ptr().add(i * V::WORDS), ramps[i]);
+                ramps[i] = ramps[i].add(step);
+            }
+        }
+        V::fence();
+    }
+    for (i, word) in tail.iter_mut().enumerate() {
+        *word = pattern(seed, head + count * BLOCK + i);
+    }
+}
+
+/// Copies.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub unsafe fn copy<V: Vector>(to: &mut [u64], from: &[u64]) {
+    assert_eq!(to.len(), from.len(), "a copy needs as much room as data");
+    let head = head(to);
+    to[..head].copy_from_slice(&from[..head]);
+    let (to, to_tail) = to[head..].as_chunks_mut::<BLOCK>();
+    let (from, from_tail) = from[head..].as_chunks::<BLOCK>();
+    // SAFETY: the instructions by the caller's promise; every block is inside, `to` aligned to a line.
+    unsafe {
+        for (to, from) in to.iter_mut().zip(from) {
+            for i in 0..BLOCK / V::WORDS {
+                let at = i * V::WORDS;
+                V::stream(to.as_mut_ptr().add(at), V::load(from.as_ptr().add(at)));
+            }
+        }
+        V::fence();
+    }
+    to_tail.copy_from_slice(from_tail);
+}
+
+/// `a[i] = b[i] + s * c[i]`.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub unsafe fn triad<V: Vector>(a: &mut [u64], b: &[u64], c: &[u64], s: f64) {
+    assert!(a.len() == b.len() && a.len() == c.len(), "a triad needs three equal lengths");
+    let scalar = |a: &mut [u64], b: &[u64], c: &[u64]| {
+        for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+            *a = s.mul_add(f64::from_bits(*c), f64::from_bits(*b)).to_bits();
+        }
+    };
+    let head = head(a);
+    scalar(&mut a[..head], &b[..head], &c[..head]);
+    let (a, a_tail) = a[head..].as_chunks_mut::<BLOCK>();
+    let (b, b_tail) = b[head..].as_chunks::<BLOCK>();
+    let (c, c_tail) = c[head..].as_chunks::<BLOCK>();
+    // SAFETY: the instructions by the caller's promise; every block is inside, `a` aligned to a line.
+    unsafe {
+        let factor = V::splat(s.to_bits());
+        for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+            for i in 0..BLOCK / V::WORDS {
+                let at = i * V::WORDS;
+                let (b, c) = (V::load(b.as_ptr().add(at)), V::load(c.as_ptr().add(at)));
+                V::stream(a.as_mut_ptr().add(at), V::triad(b, factor, c));
+            }
+        }
+        V::fence();
+    }
+    scalar(a_tail, b_tail, c_tail);
+}
+
+/// Words before the first cache line that starts in `to`.
+fn head(to: &[u64]) -> usize {
+    to.as_ptr().align_offset(LINE * size_of::<u64>()).min(to.len())
+}
