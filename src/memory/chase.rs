@@ -93,7 +93,7 @@ impl Cycle {
         let (mut line, mut steps) = (0, 0);
         loop {
             let offset = words[line * WORDS].wrapping_sub(start);
-            if offset % LINE as u64 != 0 || offset / LINE as u64 >= self.lines as u64 {
+            if !offset.is_multiple_of(LINE as u64) || offset / LINE as u64 >= self.lines as u64 {
                 return Err(Error::Wrong(format!("link {steps} of the cycle leads out of it")));
             }
             line = (offset / LINE as u64) as usize;

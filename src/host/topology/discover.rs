@@ -97,8 +97,7 @@ fn nodes(found: &Hwloc, packages: &[Package], has_cpu: Option<&[usize]>) -> Vec<
             };
             let index = index(node);
             let own = node.nodeset().is_some_and(|set| set.iter_set().all(|n| allowed.is_set(n)));
-            let package =
-                node.first_ancestor_with_type(ObjectType::Package).map(|p| self::index(p));
+            let package = node.first_ancestor_with_type(ObjectType::Package).map(self::index);
             let kind = node.subtype().map(|kind| kind.to_string_lossy().into_owned());
             Node { index, cpus: cpus(node), memory_bytes: memory, allowed: own, package, kind }
         })

@@ -54,8 +54,8 @@ pub unsafe fn read<V: Vector>(words: &[u64]) -> u64 {
         let mut sums = [V::zero(); BLOCK];
         let (blocks, tail) = words.as_chunks::<BLOCK>();
         for block in blocks {
-            for i in 0..BLOCK / V::WORDS {
-                sums[i] = sums[i].add(V::load(block.as_ptr().add(i * V::WORDS)));
+            for (i, sum) in sums.iter_mut().enumerate().take(BLOCK / V::WORDS) {
+                *sum = sum.add(V::load(block.as_ptr().add(i * V::WORDS)));
             }
         }
         let mut total = V::zero();
@@ -81,14 +81,14 @@ pub unsafe fn write<V: Vector>(to: &mut [u64], seed: u64) {
     // SAFETY: the instructions by the caller's promise; every block is inside `to` and aligned to a line.
     unsafe {
         let mut ramps = [V::zero(); BLOCK];
-        for i in 0..BLOCK / V::WORDS {
-            ramps[i] = V::ramp(seed, head + i * V::WORDS);
+        for (i, ramp) in ramps.iter_mut().enumerate().take(BLOCK / V::WORDS) {
+            *ramp = V::ramp(seed, head + i * V::WORDS);
         }
         let step = V::splat(STRIDE.wrapping_mul(BLOCK as u64));
         for block in blocks {
-            for i in 0..BLOCK / V::WORDS {
-                V::stream(block.as_mut_ptr().add(i * V::WORDS), ramps[i]);
-                ramps[i] = ramps[i].add(step);
+            for (i, ramp) in ramps.iter_mut().enumerate().take(BLOCK / V::WORDS) {
+                V::stream(block.as_mut_ptr().add(i * V::WORDS), *ramp);
+                *ramp = ramp.add(step);
             }
         }
         V::fence();
