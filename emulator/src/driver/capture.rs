@@ -2,13 +2,11 @@
 
 use super::command::Command;
 use super::context::Context;
-use super::error::{Code, Result, ensure, guard, store};
-use super::graph::{Graph, Node};
-use super::handle::{Handle, lock};
-use super::state::driver;
-use super::stream::{Stream, is_legacy, resolve};
+use super::error::{Code, Result, ensure};
+use super::graph::Node;
+use super::handle::lock;
+use super::stream::{Order, Stream};
 use std::cell::Cell;
-use std::ffi::c_uint;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;
@@ -22,7 +20,7 @@ enum Mode {
 }
 
 impl Mode {
-    fn new(number: c_uint) -> Result<Self> {
+    fn new(number: u32) -> Result<Self> {
         let modes = [Self::Global, Self::ThreadLocal, Self::Relaxed];
         modes.get(number as usize).copied().ok_or(Code::CUDA_ERROR_INVALID_VALUE)
     }
@@ -152,7 +150,7 @@ impl Captures {
         let blocks = |capture: &&Arc<Capture>| {
             let streams = lock(&capture.streams);
             let mut live = streams.iter().filter_map(Weak::upgrade);
-            capture.context == context.id && live.any(|s| s.order == super::stream::Order::Blocking)
+            capture.context == context.id && live.any(|s| s.order == Order::Blocking)
         };
         self.refuse(blocks, Code::CUDA_ERROR_STREAM_CAPTURE_IMPLICIT)
     }
@@ -174,14 +172,14 @@ impl Captures {
     }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn cuStreamBeginCapture_v2(handle: Handle, mode: c_uint) -> Code {
-    guard("cuStreamBeginCapture", || {
+impl Captures {
+    /// Starts a capture on a stream.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` for an unknown mode, `CUDA_ERROR_ILLEGAL_STATE` on a stream that captures already.
+    pub fn begin(&self, stream: &Arc<Stream>, mode: u32) -> Result<()> {
         static IDS: AtomicU64 = AtomicU64::new(1);
-        let driver = driver()?;
         let mode = Mode::new(mode)?;
-        ensure(!is_legacy(handle), Code::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)?;
-        let stream = resolve(handle)?;
         stream.context.healthy()?;
         let mut leg = lock(&stream.leg);
         ensure(leg.is_none(), Code::CUDA_ERROR_ILLEGAL_STATE)?;
@@ -196,108 +194,41 @@ extern "C" fn cuStreamBeginCapture_v2(handle: Handle, mode: c_uint) -> Code {
             spoilt: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
-        lock(&driver.captures.0).push(capture.clone());
-        *leg = Some(capture.join(&stream, &[])?);
+        lock(&self.0).push(capture.clone());
+        *leg = Some(capture.join(stream, &[])?);
         Ok(())
-    })
-}
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamEndCapture(handle: Handle, graph: *mut Handle) -> Code {
-    guard("cuStreamEndCapture", || {
-        let driver = driver()?;
-        // SAFETY: null or valid, as the C caller must pass it; the same holds for every output pointer below.
-        unsafe { store(graph, std::ptr::null_mut()) }?;
-        let stream = resolve(handle)?;
+    /// Ends the capture that a stream started; its operations.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_ILLEGAL_STATE` where none is in progress, and the `CUDA_ERROR_STREAM_CAPTURE_*` that say what is wrong
+    /// with this one.
+    pub fn end(&self, stream: &Stream) -> Result<Vec<Node>> {
         let leg = lock(&stream.leg).clone().ok_or(Code::CUDA_ERROR_ILLEGAL_STATE)?;
         let capture = &leg.capture;
         ensure(capture.origin == stream.id, Code::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)?;
         let same_thread = capture.thread == std::thread::current().id();
         let allowed = same_thread || capture.mode == Mode::Relaxed;
         ensure(allowed, Code::CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD)?;
-        lock(&driver.captures.0).retain(|other| other.id != capture.id);
-        let nodes = capture.end(&leg)?;
-        let made = Graph { context: stream.context.clone(), nodes };
-        // SAFETY: not null, as checked above.
-        unsafe { store(graph, driver.graphs.insert(Arc::new(made))) }
-    })
+        lock(&self.0).retain(|other| other.id != capture.id);
+        capture.end(&leg)
+    }
 }
 
 /// `CU_STREAM_CAPTURE_STATUS_NONE`, `_ACTIVE`, `_INVALIDATED`, and the capture's number.
-fn status(stream: &Stream) -> (c_uint, u64) {
+#[must_use]
+pub fn status(stream: &Stream) -> (u32, u64) {
     match &*lock(&stream.leg) {
         None => (0, 0),
         Some(leg) => (if leg.capture.intact().is_ok() { 1 } else { 2 }, leg.capture.id),
     }
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamIsCapturing(handle: Handle, answer: *mut c_uint) -> Code {
-    guard("cuStreamIsCapturing", || {
-        let stream = resolve(handle)?;
-        if is_legacy(handle) {
-            driver()?.captures.refuse_legacy_work(&stream.context)?;
-        }
-        // SAFETY: null or valid.
-        unsafe { store(answer, status(&stream).0) }
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamGetCaptureInfo(
-    handle: Handle,
-    answer: *mut c_uint,
-    id: *mut u64,
-) -> Code {
-    guard("cuStreamGetCaptureInfo", || {
-        let (code, number) = status(&*resolve(handle)?);
-        // SAFETY: null or valid.
-        unsafe {
-            store(answer, code)?;
-            if !id.is_null() {
-                store(id, number)?;
-            }
-        }
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamGetCaptureInfo_v2(
-    handle: Handle,
-    answer: *mut c_uint,
-    id: *mut u64,
-    graph: *mut Handle,
-    dependencies: *mut *const Handle,
-    dependency_count: *mut usize,
-) -> Code {
-    // SAFETY: null or valid.
-    let code = unsafe { cuStreamGetCaptureInfo(handle, answer, id) };
-    // A graph in the making and its nodes have no handles here.
-    // SAFETY: not null, then valid.
-    unsafe {
-        if !graph.is_null() {
-            graph.write(std::ptr::null_mut());
-        }
-        if !dependencies.is_null() {
-            dependencies.write(std::ptr::null());
-        }
-        if !dependency_count.is_null() {
-            dependency_count.write(0);
-        }
-    }
-    code
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) -> Code {
-    guard("cuThreadExchangeStreamCaptureMode", || {
-        driver()?;
-        ensure(!mode.is_null(), Code::CUDA_ERROR_INVALID_VALUE)?;
-        // SAFETY: not null and valid.
-        let wanted = Mode::new(unsafe { mode.read() })?;
-        let before = MODE.replace(wanted);
-        // SAFETY: not null and valid.
-        unsafe { store(mode, before as c_uint) }
-    })
+/// Changes the thread's own mode; the one before.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for an unknown mode.
+pub fn exchange_mode(mode: u32) -> Result<u32> {
+    Ok(MODE.replace(Mode::new(mode)?) as u32)
 }

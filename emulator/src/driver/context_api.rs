@@ -1,4 +1,4 @@
-//! The context calls: primary contexts, own contexts, the stack of each thread, limits.
+//! The context calls: own contexts, the stack of each thread, limits.
 
 use super::context::{
     Context, current, current_any, current_handle, pop_current, push_current, set_current,
@@ -10,85 +10,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::Ordering;
 
 /// `CU_CTX_SCHED_*`, `CU_CTX_MAP_HOST`, `CU_CTX_LMEM_RESIZE_TO_MAX`, `CU_CTX_SYNC_MEMOPS` and the core-dump flags.
-const FLAGS: c_uint = 0xff;
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut Handle, device: c_int) -> Code {
-    guard("cuDevicePrimaryCtxRetain", || {
-        let driver = driver()?;
-        let device = driver.device(device)?;
-        ensure(!context.is_null(), Code::CUDA_ERROR_INVALID_VALUE)?;
-        let mut primary = lock(&device.primary);
-        if primary.active.is_none() {
-            primary.active = Some(Context::create(driver, device, primary.flags)?);
-        }
-        primary.retained += 1;
-        let handle = primary.active.as_ref().map_or(std::ptr::null_mut(), |active| active.0);
-        // SAFETY: not null; valid, as the C caller must pass it. The same holds for every output pointer below.
-        unsafe { store(context, handle) }
-    })
-}
-
-/// Ends the primary context, if it is active.
-fn end_primary(device: c_int) -> Result<()> {
-    let driver = driver()?;
-    let active = lock(&driver.device(device)?.primary).active.take();
-    if let Some((handle, context)) = active {
-        context.destroy(driver);
-        driver.contexts.remove(handle)?;
-    }
-    Ok(())
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cuDevicePrimaryCtxRelease_v2(device: c_int) -> Code {
-    guard("cuDevicePrimaryCtxRelease", || {
-        let last = {
-            let mut primary = lock(&driver()?.device(device)?.primary);
-            ensure(primary.retained > 0, Code::CUDA_ERROR_INVALID_CONTEXT)?;
-            primary.retained -= 1;
-            primary.retained == 0
-        };
-        if last { end_primary(device) } else { Ok(()) }
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cuDevicePrimaryCtxReset_v2(device: c_int) -> Code {
-    guard("cuDevicePrimaryCtxReset", || {
-        // Those who retained it must still release it; a further retain makes a fresh one.
-        end_primary(device)
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cuDevicePrimaryCtxSetFlags_v2(device: c_int, flags: c_uint) -> Code {
-    guard("cuDevicePrimaryCtxSetFlags", || {
-        let mut primary = lock(&driver()?.device(device)?.primary);
-        ensure(flags & !FLAGS == 0, Code::CUDA_ERROR_INVALID_VALUE)?;
-        primary.flags = flags;
-        if let Some((_, context)) = &primary.active {
-            context.flags.store(flags, Ordering::SeqCst);
-        }
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuDevicePrimaryCtxGetState(
-    device: c_int,
-    flags: *mut c_uint,
-    active: *mut c_int,
-) -> Code {
-    guard("cuDevicePrimaryCtxGetState", || {
-        let primary = lock(&driver()?.device(device)?.primary);
-        // SAFETY: null or valid.
-        unsafe {
-            store(flags, primary.flags)?;
-            store(active, c_int::from(primary.active.is_some()))
-        }
-    })
-}
+pub const FLAGS: c_uint = 0xff;
 
 fn create(context: *mut Handle, flags: c_uint, device: c_int) -> Result<()> {
     let driver = driver()?;
@@ -97,7 +19,7 @@ fn create(context: *mut Handle, flags: c_uint, device: c_int) -> Result<()> {
     ensure(valid, Code::CUDA_ERROR_INVALID_VALUE)?;
     let (handle, _) = Context::create(driver, device, flags)?;
     push_current(handle);
-    // SAFETY: not null and valid.
+    // SAFETY: not null; valid, as the C caller must pass it. The same holds for every output pointer below.
     unsafe { store(context, handle) }
 }
 

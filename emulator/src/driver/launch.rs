@@ -2,7 +2,6 @@
 
 use super::context::Context;
 use super::cost::{self, Picoseconds};
-use super::device::lose;
 use super::error::{Code, Result, ensure};
 use super::faults::LaunchFault;
 use super::model::{BLOCK_DIMENSIONS, GRID_DIMENSIONS};
@@ -122,7 +121,7 @@ impl Launch {
             Some(LaunchFault::Ecc) => return Err(Code::CUDA_ERROR_ECC_UNCORRECTABLE),
             Some(LaunchFault::Hang) => return Err(Code::CUDA_ERROR_LAUNCH_TIMEOUT),
             Some(LaunchFault::Lost) => {
-                lose(context.device);
+                context.device.lost.store(true, Ordering::SeqCst);
                 return Err(Code::CUDA_ERROR_UNKNOWN);
             }
         }

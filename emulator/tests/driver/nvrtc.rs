@@ -1,25 +1,23 @@
 //! The whole way: CUDA C++, NVRTC, PTX, this driver. Each program is written against cudarc and knows nothing of the
 //! emulator. Without NVRTC the tests say so and pass: `./setup.sh` fetches it.
 
-mod support;
-
+use crate::support::{nvrtc_folders, on_emulator, test_of};
 use cudarc::driver::sys::{self, CUevent_flags, CUresult};
 use cudarc::driver::{CudaContext, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use std::ffi::c_void;
 use std::sync::Arc;
 
-/// Runs a body on an emulated GPU, unless there is no NVRTC.
-fn with_nvrtc(test: &str, gpu: &str, body: impl FnOnce()) {
+/// Runs the body of a test on an emulated GPU, unless there is no NVRTC.
+fn with_nvrtc(gpu: &str, body: impl FnOnce()) {
     // SAFETY: only asks the loader for the library.
     let installed = unsafe { cudarc::nvrtc::sys::is_culib_present() };
-    if support::nvrtc_folders().is_empty() && !installed {
-        eprintln!(
-            "SKIPPED {test}: no NVRTC. Run ./setup.sh, or: pip install --target .cuda nvidia-cuda-nvrtc"
-        );
+    if nvrtc_folders().is_empty() && !installed {
+        let command = "./setup.sh, or: pip install --target .cuda nvidia-cuda-nvrtc";
+        eprintln!("SKIPPED {}: no NVRTC. Run {command}", test_of(&body));
         return;
     }
-    support::on_emulator(test, &[("HOSTDYNO_EMULATED_GPU", gpu)], body);
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", gpu)], body);
 }
 
 fn compile(source: &str, architecture: &str) -> Ptx {
@@ -52,8 +50,7 @@ fn product(a: &[f32], b: &[f32], k: usize) -> Vec<f32> {
 
 #[test]
 fn a_program_allocates_compiles_launches_times_captures_and_reads_back() {
-    let test = "a_program_allocates_compiles_launches_times_captures_and_reads_back";
-    with_nvrtc(test, "a100", || {
+    with_nvrtc("a100", || {
         let context = CudaContext::new(0).expect("a device");
         let stream = context.new_stream().expect("a stream");
         let module =
@@ -114,7 +111,7 @@ fn a_program_allocates_compiles_launches_times_captures_and_reads_back() {
 
 #[test]
 fn sm_80_asynchronous_copies_ldmatrix_and_mma() {
-    with_nvrtc("sm_80_asynchronous_copies_ldmatrix_and_mma", "a100", || {
+    with_nvrtc("a100", || {
         let context = CudaContext::new(0).expect("a device");
         let stream = context.default_stream();
         let module =
@@ -188,7 +185,7 @@ fn address_of<T>(slice: &impl DevicePtr<T>, stream: &Arc<CudaStream>) -> u64 {
 
 #[test]
 fn sm_90a_tensor_copies_swizzle_and_fill() {
-    with_nvrtc("sm_90a_tensor_copies_swizzle_and_fill", "h100", || {
+    with_nvrtc("h100", || {
         let context = CudaContext::new(0).expect("a device");
         let stream = context.default_stream();
         let module = context
@@ -240,7 +237,7 @@ fn sm_90a_tensor_copies_swizzle_and_fill() {
 
 #[test]
 fn sm_90a_wgmma_on_tensor_copies() {
-    with_nvrtc("sm_90a_wgmma_on_tensor_copies", "h200", || {
+    with_nvrtc("h200", || {
         let context = CudaContext::new(0).expect("a device");
         let stream = context.default_stream();
         let module = context
@@ -272,7 +269,7 @@ fn sm_90a_wgmma_on_tensor_copies() {
 
 #[test]
 fn sm_120a_block_scaled_mxfp4() {
-    with_nvrtc("sm_120a_block_scaled_mxfp4", "rtx-pro-6000", || {
+    with_nvrtc("rtx-pro-6000", || {
         let context = CudaContext::new(0).expect("a device");
         let stream = context.default_stream();
         let module = context

@@ -1,18 +1,11 @@
 //! Memory, copies, fills, pointer queries: what they do, and what misuse they refuse.
 
-#[macro_use]
-mod support;
-
+use crate::support::{device, on_emulator};
 use cudarc::driver::sys::{self, CUpointer_attribute as P, CUresult};
 use cudarc::driver::{CudaContext, DriverError, result};
 use std::ffi::c_void;
-use std::sync::Arc;
 
 const INVALID: CUresult = CUresult::CUDA_ERROR_INVALID_VALUE;
-
-fn device() -> Arc<CudaContext> {
-    CudaContext::new(0).expect("a device")
-}
 
 fn allocate(bytes: usize) -> u64 {
     // SAFETY: a context is current.
@@ -33,8 +26,9 @@ fn pointer_attribute<T: Default>(which: P, address: u64) -> Result<T, CUresult> 
     if code == CUresult::CUDA_SUCCESS { Ok(value) } else { Err(code) }
 }
 
-on_emulator! {
-    fn fresh_memory_is_poisoned_and_counted() ["HOSTDYNO_EMULATED_MEMORY" = "8MiB"] {
+#[test]
+fn fresh_memory_is_poisoned_and_counted() {
+    on_emulator(&[("HOSTDYNO_EMULATED_MEMORY", "8MiB")], || {
         let context = device();
         let address = allocate(1 << 20);
         assert!(read(address, 1 << 20).iter().all(|&byte| byte == 0xCD));
@@ -49,18 +43,24 @@ on_emulator! {
             assert_eq!(sys::cuMemFree_v2(0), CUresult::CUDA_SUCCESS);
         }
         assert_eq!(context.mem_get_info(), Ok((8 << 20, 8 << 20)));
-    }
+    });
+}
 
-    fn a_huge_allocation_costs_only_what_is_touched() [] {
+#[test]
+fn a_huge_allocation_costs_only_what_is_touched() {
+    on_emulator(&[], || {
         let _context = device();
         let address = allocate(64 << 30);
         let last = address + (64 << 30) - 3;
         // SAFETY: inside the allocation.
         unsafe { result::memcpy_htod_sync(last, &[1_u8, 2, 3]) }.expect("a copy");
         assert_eq!(read(last - 1, 4), [0xCD, 1, 2, 3]);
-    }
+    });
+}
 
-    fn copies_are_exact_and_bounds_are_checked() [] {
+#[test]
+fn copies_are_exact_and_bounds_are_checked() {
+    on_emulator(&[], || {
         let _context = device();
         let (a, b) = (allocate(1000), allocate(1000));
         let data: Vec<u8> = (0..1000_u32).map(|i| (i * 7 % 251) as u8).collect();
@@ -83,9 +83,12 @@ on_emulator! {
             assert_eq!(sys::cuMemcpyHtoD_v2(a, data.as_ptr().cast(), 4), INVALID, "use after free");
             assert_eq!(sys::cuMemcpy(a, b, 4), INVALID, "use after free");
         }
-    }
+    });
+}
 
-    fn a_rectangle_is_copied_row_by_row() [] {
+#[test]
+fn a_rectangle_is_copied_row_by_row() {
+    on_emulator(&[], || {
         let _context = device();
         // 3 rows of 5 bytes out of rows of 8, into rows of 7.
         let source: Vec<u8> = (0..32).collect();
@@ -123,9 +126,12 @@ on_emulator! {
         copy.Height = 4;
         // SAFETY: a valid description that leaves the target.
         assert_eq!(unsafe { sys::cuMemcpy2D_v2(&copy) }, INVALID);
-    }
+    });
+}
 
-    fn fills_write_whole_elements() [] {
+#[test]
+fn fills_write_whole_elements() {
+    on_emulator(&[], || {
         let _context = device();
         let address = allocate(64);
         // SAFETY: inside the allocation, or refused.
@@ -135,7 +141,10 @@ on_emulator! {
             sys::cuMemsetD32_v2(address + 8, 0x4455_6677, 1).result().expect("a fill");
             sys::cuMemsetD2D8_v2(address + 16, 16, 0x99, 3, 3).result().expect("a fill");
             let data = read(address, 64);
-            assert_eq!(data[..13], [0x11, 0x11, 0x33, 0x22, 0x33, 0x22, 0x11, 0x11, 0x77, 0x66, 0x55, 0x44, 0x11]);
+            assert_eq!(
+                data[..13],
+                [0x11, 0x11, 0x33, 0x22, 0x33, 0x22, 0x11, 0x11, 0x77, 0x66, 0x55, 0x44, 0x11]
+            );
             for row in 1..4 {
                 assert_eq!(data[row * 16..row * 16 + 4], [0x99, 0x99, 0x99, 0x11]);
             }
@@ -144,77 +153,121 @@ on_emulator! {
             assert_eq!(sys::cuMemsetD2D8_v2(address, 2, 0, 3, 2), INVALID, "rows overlap");
             assert_eq!(sys::cuMemsetD32_v2(address, 0, usize::MAX), INVALID, "overflow");
         }
-    }
+    });
+}
 
-    fn pinned_memory_has_one_address_and_is_freed_once() [] {
+#[test]
+fn pinned_memory_has_one_address_and_is_freed_once() {
+    on_emulator(&[], || {
         let _context = device();
         let mut pointer: *mut c_void = std::ptr::null_mut();
         let (mut mapped, mut flags) = (0, 0);
         // SAFETY: valid output pointers; addresses are live where they must be.
         unsafe {
-            pointer = result::malloc_host(4096, sys::CU_MEMHOSTALLOC_WRITECOMBINED).unwrap_or(pointer);
+            pointer =
+                result::malloc_host(4096, sys::CU_MEMHOSTALLOC_WRITECOMBINED).unwrap_or(pointer);
             sys::cuMemHostGetDevicePointer_v2(&mut mapped, pointer, 0).result().expect("mapped");
             assert_eq!(mapped, pointer as u64);
             sys::cuMemHostGetFlags(&mut flags, pointer).result().expect("flags");
             assert_eq!(flags, sys::CU_MEMHOSTALLOC_WRITECOMBINED);
-            assert_eq!(pointer_attribute::<u32>(P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, mapped + 4095), Ok(1));
-            assert_eq!(pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_RANGE_SIZE, mapped), Ok(4096));
-            assert_eq!(pointer_attribute::<u32>(P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, mapped + 4096), Err(INVALID));
+            assert_eq!(
+                pointer_attribute::<u32>(P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, mapped + 4095),
+                Ok(1)
+            );
+            assert_eq!(
+                pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_RANGE_SIZE, mapped),
+                Ok(4096)
+            );
+            assert_eq!(
+                pointer_attribute::<u32>(P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, mapped + 4096),
+                Err(INVALID)
+            );
             result::free_host(pointer).expect("free");
             assert_eq!(sys::cuMemFreeHost(pointer), INVALID, "double free");
             assert_eq!(sys::cuMemHostAlloc(&mut pointer, 0, 0), INVALID);
             assert_eq!(sys::cuMemHostAlloc(&mut pointer, 16, 0x80), INVALID);
         }
-    }
+    });
+}
 
-    fn registered_memory_is_the_programs_own() [] {
+#[test]
+fn registered_memory_is_the_programs_own() {
+    on_emulator(&[], || {
         let _context = device();
         let mut data = vec![7_u8; 8192];
         let pointer: *mut c_void = data.as_mut_ptr().cast();
         let mut mapped = 0;
         // SAFETY: `data` outlives the registration.
         unsafe {
-            assert_eq!(sys::cuMemHostUnregister(pointer), CUresult::CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+            assert_eq!(
+                sys::cuMemHostUnregister(pointer),
+                CUresult::CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED
+            );
             sys::cuMemHostRegister_v2(pointer, 4096, 0).result().expect("register");
             let again = sys::cuMemHostRegister_v2(pointer.byte_add(4095), 2, 0);
             assert_eq!(again, CUresult::CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
             sys::cuMemHostRegister_v2(pointer.byte_add(4096), 4096, 0).result().expect("beside it");
-            sys::cuMemHostGetDevicePointer_v2(&mut mapped, pointer.byte_add(5), 0).result().expect("mapped");
+            sys::cuMemHostGetDevicePointer_v2(&mut mapped, pointer.byte_add(5), 0)
+                .result()
+                .expect("mapped");
             assert_eq!(mapped, pointer as u64 + 5);
             assert_eq!(sys::cuMemFreeHost(pointer), INVALID, "not allocated by the driver");
             sys::cuMemHostUnregister(pointer).result().expect("unregister");
             assert_eq!(sys::cuMemHostGetDevicePointer_v2(&mut mapped, pointer, 0), INVALID);
         }
         assert!(data.iter().all(|&byte| byte == 7));
-    }
+    });
+}
 
-    fn pointers_are_told_apart() ["HOSTDYNO_EMULATED_GPU" = "h100,a100"] {
+#[test]
+fn pointers_are_told_apart() {
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", "h100,a100")], || {
         let _first = device();
         let second = CudaContext::new(1).expect("a device");
         second.bind_to_thread().expect("current");
         let address = allocate(100);
         assert_eq!(pointer_attribute::<u32>(P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address), Ok(2));
-        assert_eq!(pointer_attribute::<i32>(P::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address + 99), Ok(1));
-        assert_eq!(pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, address + 99), Ok(address));
-        assert_eq!(pointer_attribute::<usize>(P::CU_POINTER_ATTRIBUTE_CONTEXT, address), Ok(second.cu_ctx() as usize));
-        assert_eq!(pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_HOST_POINTER, address), Err(INVALID));
+        assert_eq!(
+            pointer_attribute::<i32>(P::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address + 99),
+            Ok(1)
+        );
+        assert_eq!(
+            pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, address + 99),
+            Ok(address)
+        );
+        assert_eq!(
+            pointer_attribute::<usize>(P::CU_POINTER_ATTRIBUTE_CONTEXT, address),
+            Ok(second.cu_ctx() as usize)
+        );
+        assert_eq!(
+            pointer_attribute::<u64>(P::CU_POINTER_ATTRIBUTE_HOST_POINTER, address),
+            Err(INVALID)
+        );
         let (mut base, mut bytes) = (0, 0);
         // SAFETY: valid output pointers.
         unsafe {
-            sys::cuMemGetAddressRange_v2(&mut base, &mut bytes, address + 50).result().expect("known");
+            sys::cuMemGetAddressRange_v2(&mut base, &mut bytes, address + 50)
+                .result()
+                .expect("known");
             assert_eq!((base, bytes), (address, 100));
             let not_found = sys::cuMemGetAddressRange_v2(&mut base, &mut bytes, address + 100);
             assert_eq!(not_found, CUresult::CUDA_ERROR_NOT_FOUND);
         }
         // A pointer that the driver does not know: zeros, and no error.
         let mut kind = 9_u32;
-        let (mut which, mut data) = ([P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE], [(&raw mut kind).cast::<c_void>()]);
+        let (mut which, mut data) =
+            ([P::CU_POINTER_ATTRIBUTE_MEMORY_TYPE], [(&raw mut kind).cast::<c_void>()]);
         // SAFETY: arrays of one element.
-        unsafe { sys::cuPointerGetAttributes(1, which.as_mut_ptr(), data.as_mut_ptr(), 4096) }.result().expect("no error");
+        unsafe { sys::cuPointerGetAttributes(1, which.as_mut_ptr(), data.as_mut_ptr(), 4096) }
+            .result()
+            .expect("no error");
         assert_eq!(kind, 0);
-    }
+    });
+}
 
-    fn stream_ordered_memory_is_given_back_in_order() ["HOSTDYNO_EMULATED_MEMORY" = "4MiB"] {
+#[test]
+fn stream_ordered_memory_is_given_back_in_order() {
+    on_emulator(&[("HOSTDYNO_EMULATED_MEMORY", "4MiB")], || {
         let context = device();
         let stream = context.new_stream().expect("a stream");
         // SAFETY: the allocation is used in its stream only.
@@ -230,9 +283,12 @@ on_emulator! {
             result::free_sync(again).expect("cuMemFree takes it, too");
         }
         assert_eq!(context.mem_get_info(), Ok((4 << 20, 4 << 20)));
-    }
+    });
+}
 
-    fn a_program_that_dereferences_a_device_pointer_dies() [] {
+#[test]
+fn a_program_that_dereferences_a_device_pointer_dies() {
+    on_emulator(&[], || {
         let _context = device();
         let address = allocate(16);
         // SAFETY: the child of the fork does nothing but die.
@@ -247,5 +303,5 @@ on_emulator! {
             status
         };
         assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV);
-    }
+    });
 }

@@ -1,30 +1,15 @@
 //! Errors of running kernels, and faults on demand: which call sees which code, and what works afterwards.
 
-#[macro_use]
-mod support;
-
+use crate::ptx::{CONTROL, SCALE};
+use crate::support::{device, kernel, on_emulator};
 use cudarc::driver::sys::{self, CUevent_flags, CUresult};
-use cudarc::driver::{CudaContext, CudaFunction, DriverError, LaunchConfig, PushKernelArg, result};
-use cudarc::nvrtc::Ptx;
+use cudarc::driver::{CudaContext, DriverError, LaunchConfig, PushKernelArg, result};
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use support::kernels::{CONTROL, SCALE};
 
 const ONE_THREAD: LaunchConfig =
     LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
-
-fn device() -> Arc<CudaContext> {
-    let context = CudaContext::new(0).expect("a device");
-    // SAFETY: these tests order their work themselves.
-    unsafe { context.disable_event_tracking() };
-    context
-}
-
-fn kernel(context: &Arc<CudaContext>, text: &str, name: &str) -> CudaFunction {
-    let module = context.load_module(Ptx::from_src(text)).expect("the text compiles");
-    module.load_function(name).expect("an entry")
-}
 
 /// Stores to an address and waits; the code that the wait returns.
 fn store(context: &Arc<CudaContext>, address: u64) -> CUresult {
@@ -52,13 +37,18 @@ fn dead(context: Arc<CudaContext>, code: CUresult) {
     std::mem::forget(context);
 }
 
-on_emulator! {
-    fn an_illegal_address_kills_the_context_and_a_reset_heals() [] {
+#[test]
+fn an_illegal_address_kills_the_context_and_a_reset_heals() {
+    on_emulator(&[], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
         assert_eq!(store(&context, address + 12), CUresult::CUDA_SUCCESS);
-        assert_eq!(store(&context, address + 16), CUresult::CUDA_ERROR_ILLEGAL_ADDRESS, "one past the end");
+        assert_eq!(
+            store(&context, address + 16),
+            CUresult::CUDA_ERROR_ILLEGAL_ADDRESS,
+            "one past the end"
+        );
         dead(context, CUresult::CUDA_ERROR_ILLEGAL_ADDRESS);
         // SAFETY: the device exists.
         unsafe { sys::cuDevicePrimaryCtxReset_v2(0) }.result().expect("a reset");
@@ -67,17 +57,23 @@ on_emulator! {
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
         assert_eq!(store(&fresh, address), CUresult::CUDA_SUCCESS);
-    }
+    });
+}
 
-    fn a_misaligned_address_kills_the_context() [] {
+#[test]
+fn a_misaligned_address_kills_the_context() {
+    on_emulator(&[], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
         assert_eq!(store(&context, address + 2), CUresult::CUDA_ERROR_MISALIGNED_ADDRESS);
         dead(context, CUresult::CUDA_ERROR_MISALIGNED_ADDRESS);
-    }
+    });
+}
 
-    fn freed_memory_and_pageable_memory_are_out_of_reach() [] {
+#[test]
+fn freed_memory_and_pageable_memory_are_out_of_reach() {
+    on_emulator(&[], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
@@ -92,9 +88,12 @@ on_emulator! {
         let mut word = Box::new(5_u32);
         let code = store(&fresh, &raw mut *word as u64);
         assert_eq!((code, *word), (CUresult::CUDA_ERROR_ILLEGAL_ADDRESS, 5));
-    }
+    });
+}
 
-    fn memory_of_another_device_is_out_of_reach() ["HOSTDYNO_EMULATED_GPU" = "h100,h100"] {
+#[test]
+fn memory_of_another_device_is_out_of_reach() {
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", "h100,h100")], || {
         let (first, second) = (device(), CudaContext::new(1).expect("a device"));
         second.bind_to_thread().expect("current");
         // SAFETY: a context is current.
@@ -104,9 +103,12 @@ on_emulator! {
         second.bind_to_thread().expect("the other context lives");
         assert_eq!(store(&second, address), CUresult::CUDA_SUCCESS);
         std::mem::forget((first, second));
-    }
+    });
+}
 
-    fn the_watchdog_ends_a_kernel_that_never_ends() ["HOSTDYNO_EMULATED_STEPS" = "100000"] {
+#[test]
+fn the_watchdog_ends_a_kernel_that_never_ends() {
+    on_emulator(&[("HOSTDYNO_EMULATED_STEPS", "100000")], || {
         let context = device();
         let stream = context.new_stream().expect("a stream");
         let forever = kernel(&context, CONTROL, "forever");
@@ -116,9 +118,12 @@ on_emulator! {
         assert_eq!(code, Err(CUresult::CUDA_ERROR_LAUNCH_TIMEOUT));
         std::mem::forget((stream, forever));
         dead(context, CUresult::CUDA_ERROR_LAUNCH_TIMEOUT);
-    }
+    });
+}
 
-    fn after_an_error_host_functions_are_left_out_and_callbacks_are_told() ["HOSTDYNO_EMULATED_FAULTS" = "launch@1"] {
+#[test]
+fn after_an_error_host_functions_are_left_out_and_callbacks_are_told() {
+    on_emulator(&[("HOSTDYNO_EMULATED_FAULTS", "launch@1")], || {
         static HOST: AtomicU32 = AtomicU32::new(0);
         static CALLBACK: AtomicU32 = AtomicU32::new(0);
         extern "C" fn host(_: *mut c_void) {
@@ -138,57 +143,92 @@ on_emulator! {
         // SAFETY: the arguments are the kernel's; the functions take nothing.
         unsafe {
             // Holds the stream until all is enqueued.
-            sys::cuLaunchHostFunc(stream.cu_stream(), Some(pause), std::ptr::null_mut()).result().expect("enqueued");
-            stream.launch_builder(&store).arg(&mut target).arg(&1_u32).launch(ONE_THREAD).expect("enqueued");
-            sys::cuLaunchHostFunc(stream.cu_stream(), Some(host), std::ptr::null_mut()).result().expect("enqueued");
-            sys::cuStreamAddCallback(stream.cu_stream(), Some(callback), std::ptr::null_mut(), 0).result().expect("enqueued");
+            sys::cuLaunchHostFunc(stream.cu_stream(), Some(pause), std::ptr::null_mut())
+                .result()
+                .expect("enqueued");
+            stream
+                .launch_builder(&store)
+                .arg(&mut target)
+                .arg(&1_u32)
+                .launch(ONE_THREAD)
+                .expect("enqueued");
+            sys::cuLaunchHostFunc(stream.cu_stream(), Some(host), std::ptr::null_mut())
+                .result()
+                .expect("enqueued");
+            sys::cuStreamAddCallback(stream.cu_stream(), Some(callback), std::ptr::null_mut(), 0)
+                .result()
+                .expect("enqueued");
         }
         let failed = CUresult::CUDA_ERROR_LAUNCH_FAILED;
         assert_eq!(stream.synchronize().map_err(|error| error.0), Err(failed));
-        assert_eq!((HOST.load(Ordering::SeqCst), CALLBACK.load(Ordering::SeqCst)), (0, failed as u32));
+        assert_eq!(
+            (HOST.load(Ordering::SeqCst), CALLBACK.load(Ordering::SeqCst)),
+            (0, failed as u32)
+        );
         std::mem::forget((stream, store, target));
         dead(context, failed);
-    }
+    });
+}
 
-    fn memory_runs_out_at_the_chosen_allocation_and_only_there() ["HOSTDYNO_EMULATED_FAULTS" = "oom@2"] {
+#[test]
+fn memory_runs_out_at_the_chosen_allocation_and_only_there() {
+    on_emulator(&[("HOSTDYNO_EMULATED_FAULTS", "oom@2")], || {
         let context = device();
         // SAFETY: a context is current.
         let outcomes = [(); 3].map(|()| unsafe { result::malloc_sync(16) }.map(drop));
-        assert_eq!(outcomes, [Ok(()), Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)), Ok(())]);
+        assert_eq!(
+            outcomes,
+            [Ok(()), Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)), Ok(())]
+        );
         context.synchronize().expect("not sticky");
-    }
+    });
+}
 
-    fn an_ecc_error_is_asynchronous_and_sticky() ["HOSTDYNO_EMULATED_FAULTS" = "ecc@2"] {
+#[test]
+fn an_ecc_error_is_asynchronous_and_sticky() {
+    on_emulator(&[("HOSTDYNO_EMULATED_FAULTS", "ecc@2")], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
         assert_eq!(store(&context, address), CUresult::CUDA_SUCCESS);
         assert_eq!(store(&context, address), CUresult::CUDA_ERROR_ECC_UNCORRECTABLE);
         dead(context, CUresult::CUDA_ERROR_ECC_UNCORRECTABLE);
-    }
+    });
+}
 
-    fn a_hang_is_ended_by_the_watchdog() ["HOSTDYNO_EMULATED_FAULTS" = "hang@1"] {
+#[test]
+fn a_hang_is_ended_by_the_watchdog() {
+    on_emulator(&[("HOSTDYNO_EMULATED_FAULTS", "hang@1")], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(16) }.expect("memory");
         assert_eq!(store(&context, address), CUresult::CUDA_ERROR_LAUNCH_TIMEOUT);
         dead(context, CUresult::CUDA_ERROR_LAUNCH_TIMEOUT);
-    }
+    });
+}
 
-    fn a_lost_device_does_not_come_back() ["HOSTDYNO_EMULATED_FAULTS" = "lost@1", "HOSTDYNO_EMULATED_GPU" = "h100,a100"] {
-        let context = device();
-        // SAFETY: a context is current.
-        let address = unsafe { result::malloc_sync(16) }.expect("memory");
-        assert_eq!(store(&context, address), CUresult::CUDA_ERROR_UNKNOWN);
-        dead(context, CUresult::CUDA_ERROR_UNKNOWN);
-        // SAFETY: the device exists.
-        unsafe { sys::cuDevicePrimaryCtxReset_v2(0) }.result().expect("a reset");
-        let again = CudaContext::new(0).map(drop).map_err(|error| error.0);
-        assert_eq!(again, Err(CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE));
-        CudaContext::new(1).expect("the other device is as before");
-    }
+#[test]
+fn a_lost_device_does_not_come_back() {
+    on_emulator(
+        &[("HOSTDYNO_EMULATED_FAULTS", "lost@1"), ("HOSTDYNO_EMULATED_GPU", "h100,a100")],
+        || {
+            let context = device();
+            // SAFETY: a context is current.
+            let address = unsafe { result::malloc_sync(16) }.expect("memory");
+            assert_eq!(store(&context, address), CUresult::CUDA_ERROR_UNKNOWN);
+            dead(context, CUresult::CUDA_ERROR_UNKNOWN);
+            // SAFETY: the device exists.
+            unsafe { sys::cuDevicePrimaryCtxReset_v2(0) }.result().expect("a reset");
+            let again = CudaContext::new(0).map(drop).map_err(|error| error.0);
+            assert_eq!(again, Err(CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE));
+            CudaContext::new(1).expect("the other device is as before");
+        },
+    );
+}
 
-    fn silent_corruption_shows_only_in_the_data() ["HOSTDYNO_EMULATED_FAULTS" = "wrong@2"] {
+#[test]
+fn silent_corruption_shows_only_in_the_data() {
+    on_emulator(&[("HOSTDYNO_EMULATED_FAULTS", "wrong@2")], || {
         let context = device();
         // SAFETY: a context is current.
         let address = unsafe { result::malloc_sync(4) }.expect("memory");
@@ -200,14 +240,22 @@ on_emulator! {
             value[0]
         });
         assert_eq!(values, [7, 0x4000_0007, 7]);
-    }
+    });
+}
 
-    fn slow_copies_and_a_throttled_clock_show_in_times() [] {
+#[test]
+fn slow_copies_and_a_throttled_clock_show_in_times() {
+    on_emulator(&[], || {
         let context = device();
         let stream = context.new_stream().expect("a stream");
         let scale = kernel(&context, SCALE, "scale");
         // SAFETY: pinned memory, alive to the end.
-        let host = unsafe { std::slice::from_raw_parts(result::malloc_host(1 << 20, 0).expect("memory").cast::<f32>(), 1 << 18) };
+        let host = unsafe {
+            std::slice::from_raw_parts(
+                result::malloc_host(1 << 20, 0).expect("memory").cast::<f32>(),
+                1 << 18,
+            )
+        };
         let mut x = stream.alloc_zeros::<f32>(1 << 18).expect("memory");
         let timed = Some(CUevent_flags::CU_EVENT_DEFAULT);
         let mut measure = || {
@@ -215,19 +263,32 @@ on_emulator! {
             stream.memcpy_htod(host, &mut x).expect("a copy");
             let middle = stream.record_event(timed).expect("an event");
             // 1 thread a block: far more instructions than bytes.
-            let config = LaunchConfig { grid_dim: (4096, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
+            let config =
+                LaunchConfig { grid_dim: (4096, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
             let (address, _hold) = cudarc::driver::DevicePtrMut::device_ptr_mut(&mut x, &stream);
             // SAFETY: the arguments are the kernel's.
-            unsafe { stream.launch_builder(&scale).arg(&address).arg(&address).arg(&1.0_f32).arg(&4096_u32).launch(config) }.expect("a launch");
+            unsafe {
+                stream
+                    .launch_builder(&scale)
+                    .arg(&address)
+                    .arg(&address)
+                    .arg(&1.0_f32)
+                    .arg(&4096_u32)
+                    .launch(config)
+            }
+            .expect("a launch");
             let end = stream.record_event(timed).expect("an event");
-            let ms = |a: &cudarc::driver::CudaEvent, b| f64::from(a.elapsed_ms(b).expect("reached"));
+            let ms =
+                |a: &cudarc::driver::CudaEvent, b| f64::from(a.elapsed_ms(b).expect("reached"));
             (ms(&start, &middle) - 0.001, ms(&middle, &end) - 0.002)
         };
         let plain = measure();
         let plan = CString::new("slow-copy=8,throttle=0.25@2").expect("a plan");
         // SAFETY: the symbol's signature.
         unsafe {
-            let inject = sys::culib().get::<unsafe extern "C" fn(*const i8) -> CUresult>(b"hostdyno_emulator_inject\0").expect("exported");
+            let inject = sys::culib()
+                .get::<unsafe extern "C" fn(*const i8) -> CUresult>(b"hostdyno_emulator_inject\0")
+                .expect("exported");
             assert_eq!(inject(c"slow-cpy=8".as_ptr()), CUresult::CUDA_ERROR_INVALID_VALUE);
             inject(plan.as_ptr()).result().expect("a plan");
         }
@@ -236,5 +297,5 @@ on_emulator! {
         assert!((slow.1 / plain.1 - 1.0).abs() < 1e-3, "not yet");
         let throttled = measure();
         assert!((throttled.1 / plain.1 - 4.0).abs() < 1e-2, "{plain:?} {throttled:?}");
-    }
+    });
 }

@@ -1,13 +1,12 @@
 //! Runs the body of a test in a child process that finds the emulator as `libcuda.so.1`, by `LD_LIBRARY_PATH` alone: the
 //! bodies are programs on cudarc that know nothing of the emulator.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
-pub mod kernels;
-
+use cudarc::driver::sys::CUevent_flags;
+use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaStream, LaunchConfig};
+use cudarc::nvrtc::Ptx;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Set in the child.
 const CHILD: &str = "HOSTDYNO_EMULATOR_CHILD";
@@ -29,9 +28,17 @@ pub fn nvrtc_folders() -> Vec<PathBuf> {
     packages.map(|package| package.path().join("lib")).filter(|lib| lib.is_dir()).collect()
 }
 
-/// Runs `body` in a child of this test with the environment `env`; returns the child's stderr. In the child itself,
-/// runs the body and returns nothing.
-pub fn on_emulator(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Option<String> {
+/// The test that a closure was written in: what its type is called, less the crate and the closure itself.
+pub fn test_of<F: FnOnce()>(_: &F) -> &'static str {
+    let name = std::any::type_name::<F>();
+    let test = name.split_once("::").map_or(name, |parts| parts.1);
+    test.split("::{{closure}}").next().unwrap_or(test)
+}
+
+/// Runs `body`, a closure in a test, in a child of this program that runs that test alone, with the environment `env`;
+/// returns the child's stderr. In the child itself, runs the body and returns nothing.
+pub fn on_emulator<F: FnOnce()>(env: &[(&str, &str)], body: F) -> Option<String> {
+    let test = test_of(&body);
     if std::env::var_os(CHILD).is_some() {
         body();
         return None;
@@ -53,14 +60,26 @@ pub fn on_emulator(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Opt
     Some(stderr.into_owned())
 }
 
-/// A test whose body runs on the emulator: `on_emulator! { fn name() ["VARIABLE" = "value"] { body } }`.
-#[macro_export]
-macro_rules! on_emulator {
-    ($($(#[$meta:meta])* fn $name:ident() [$($key:literal = $value:expr),*] $body:block)*) => {$(
-        $(#[$meta])*
-        #[test]
-        fn $name() {
-            $crate::support::on_emulator(stringify!($name), &[$(($key, $value)),*], || $body);
-        }
-    )*};
+/// The first device, its context current.
+pub fn device() -> Arc<CudaContext> {
+    let context = CudaContext::new(0).expect("a device");
+    // SAFETY: these tests order their work themselves.
+    unsafe { context.disable_event_tracking() };
+    context
+}
+
+/// An entry of a PTX text.
+pub fn kernel(context: &Arc<CudaContext>, text: &str, name: &str) -> CudaFunction {
+    let module = context.load_module(Ptx::from_src(text)).expect("the text compiles");
+    module.load_function(name).expect("an entry")
+}
+
+/// An event with a time.
+pub fn timed(stream: &CudaStream) -> CudaEvent {
+    stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT)).expect("an event")
+}
+
+/// One block of so many threads, with so many bytes of dynamic shared memory.
+pub fn one_block(threads: u32, dynamic: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (1, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: dynamic }
 }

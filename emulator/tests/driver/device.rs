@@ -1,8 +1,6 @@
 //! Initialisation, devices, contexts, entry points by name: what a program asks before it does anything.
 
-#[macro_use]
-mod support;
-
+use crate::support::on_emulator;
 use cudarc::driver::sys::{self, CUdevice_attribute as A, CUresult};
 use cudarc::driver::{CudaContext, result};
 use std::ffi::{CString, c_void};
@@ -12,8 +10,9 @@ fn attribute(device: i32, which: A) -> i32 {
     unsafe { result::device::get_attribute(device, which) }.expect("a known attribute")
 }
 
-on_emulator! {
-    fn every_call_before_init_says_so() [] {
+#[test]
+fn every_call_before_init_says_so() {
+    on_emulator(&[], || {
         let mut count = 0;
         // SAFETY: valid output pointers.
         unsafe {
@@ -27,50 +26,73 @@ on_emulator! {
             assert!(version >= 13000);
             assert_eq!(sys::cuInit(1), CUresult::CUDA_ERROR_INVALID_VALUE);
         }
-    }
+    });
+}
 
-    fn the_device_is_the_model_and_says_that_it_is_emulated()
-        ["HOSTDYNO_EMULATED_GPU" = "rtx-pro-6000,b200", "HOSTDYNO_EMULATED_MEMORY" = "64MiB"] {
-        let context = CudaContext::new(0).expect("a device");
-        assert_eq!(CudaContext::device_count(), Ok(2));
-        let name = context.name().expect("a name");
-        assert_eq!(name, "NVIDIA RTX PRO 6000 Blackwell Workstation Edition (emulated)");
-        assert_eq!(context.compute_capability(), Ok((12, 0)));
-        assert_eq!(context.total_mem(), Ok(64 << 20));
-        assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), 188);
-        assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE), 128 << 20);
-        assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN), 99 << 10);
-        assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY), 0);
-        assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_NUMA_ID), -1);
-        assert_eq!(attribute(1, A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR), 10);
-        let other = CudaContext::new(1).expect("a second device");
-        assert_ne!(context.uuid().expect("id").bytes, other.uuid().expect("id").bytes);
-        assert_eq!(CudaContext::new(2).map(drop).map_err(|e| e.0), Err(CUresult::CUDA_ERROR_INVALID_DEVICE));
-        let mut text = [0; 16];
-        let mut ordinal = -1;
-        // SAFETY: buffers of the stated length.
-        unsafe {
-            sys::cuDeviceGetPCIBusId(text.as_mut_ptr(), 16, 1).result().expect("a bus id");
-            sys::cuDeviceGetByPCIBusId(&mut ordinal, text.as_ptr()).result().expect("a device");
-            assert_eq!(sys::cuDeviceGetPCIBusId(text.as_mut_ptr(), 5, 1), CUresult::CUDA_ERROR_INVALID_VALUE);
-        }
-        assert_eq!(ordinal, 1);
-        // SAFETY: the library is loaded; the symbol takes nothing and returns a C string.
-        unsafe {
-            let version = sys::culib().get::<unsafe extern "C" fn() -> *const i8>(b"hostdyno_emulator_version\0");
-            assert!(!version.expect("only the emulator exports it")().is_null());
-        }
-    }
+#[test]
+fn the_device_is_the_model_and_says_that_it_is_emulated() {
+    on_emulator(
+        &[("HOSTDYNO_EMULATED_GPU", "rtx-pro-6000,b200"), ("HOSTDYNO_EMULATED_MEMORY", "64MiB")],
+        || {
+            let context = CudaContext::new(0).expect("a device");
+            assert_eq!(CudaContext::device_count(), Ok(2));
+            let name = context.name().expect("a name");
+            assert_eq!(name, "NVIDIA RTX PRO 6000 Blackwell Workstation Edition (emulated)");
+            assert_eq!(context.compute_capability(), Ok((12, 0)));
+            assert_eq!(context.total_mem(), Ok(64 << 20));
+            assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), 188);
+            assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE), 128 << 20);
+            assert_eq!(
+                attribute(0, A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
+                99 << 10
+            );
+            assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY), 0);
+            assert_eq!(attribute(0, A::CU_DEVICE_ATTRIBUTE_NUMA_ID), -1);
+            assert_eq!(attribute(1, A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR), 10);
+            let other = CudaContext::new(1).expect("a second device");
+            assert_ne!(context.uuid().expect("id").bytes, other.uuid().expect("id").bytes);
+            assert_eq!(
+                CudaContext::new(2).map(drop).map_err(|e| e.0),
+                Err(CUresult::CUDA_ERROR_INVALID_DEVICE)
+            );
+            let mut text = [0; 16];
+            let mut ordinal = -1;
+            // SAFETY: buffers of the stated length.
+            unsafe {
+                sys::cuDeviceGetPCIBusId(text.as_mut_ptr(), 16, 1).result().expect("a bus id");
+                sys::cuDeviceGetByPCIBusId(&mut ordinal, text.as_ptr()).result().expect("a device");
+                assert_eq!(
+                    sys::cuDeviceGetPCIBusId(text.as_mut_ptr(), 5, 1),
+                    CUresult::CUDA_ERROR_INVALID_VALUE
+                );
+            }
+            assert_eq!(ordinal, 1);
+            // SAFETY: the library is loaded; the symbol takes nothing and returns a C string.
+            unsafe {
+                let version = sys::culib()
+                    .get::<unsafe extern "C" fn() -> *const i8>(b"hostdyno_emulator_version\0");
+                assert!(!version.expect("only the emulator exports it")().is_null());
+            }
+        },
+    );
+}
 
-    fn contexts_are_a_stack_of_the_thread() [] {
-        let (mut first, mut second, mut seen) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+#[test]
+fn contexts_are_a_stack_of_the_thread() {
+    on_emulator(&[], || {
+        let (mut first, mut second, mut seen) =
+            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: valid output pointers throughout.
         unsafe {
             sys::cuInit(0).result().expect("init");
             assert_eq!(sys::cuCtxSynchronize(), CUresult::CUDA_ERROR_INVALID_CONTEXT);
             assert_eq!(sys::cuCtxPopCurrent_v2(&mut seen), CUresult::CUDA_ERROR_INVALID_CONTEXT);
-            sys::cuCtxCreate_v4(&mut first, std::ptr::null_mut(), 0, 0).result().expect("a context");
-            sys::cuCtxCreate_v4(&mut second, std::ptr::null_mut(), 0, 0).result().expect("a context");
+            sys::cuCtxCreate_v4(&mut first, std::ptr::null_mut(), 0, 0)
+                .result()
+                .expect("a context");
+            sys::cuCtxCreate_v4(&mut second, std::ptr::null_mut(), 0, 0)
+                .result()
+                .expect("a context");
             sys::cuCtxGetCurrent(&mut seen).result().expect("current");
             assert_eq!(seen, second);
             // Another thread has a stack of its own.
@@ -88,10 +110,14 @@ on_emulator! {
             // What is left on the stack was destroyed.
             assert_eq!(sys::cuCtxSynchronize(), CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED);
         }
-    }
+    });
+}
 
-    fn the_primary_context_is_counted() [] {
-        let (mut a, mut b, mut flags, mut active) = (std::ptr::null_mut(), std::ptr::null_mut(), 0, 0);
+#[test]
+fn the_primary_context_is_counted() {
+    on_emulator(&[], || {
+        let (mut a, mut b, mut flags, mut active) =
+            (std::ptr::null_mut(), std::ptr::null_mut(), 0, 0);
         // SAFETY: valid output pointers throughout.
         unsafe {
             sys::cuInit(0).result().expect("init");
@@ -107,21 +133,33 @@ on_emulator! {
             sys::cuDevicePrimaryCtxGetState(0, &mut flags, &mut active).result().expect("state");
             assert_eq!(active, 0);
         }
-    }
+    });
+}
 
-    fn entry_points_are_found_by_name() [] {
+#[test]
+fn entry_points_are_found_by_name() {
+    on_emulator(&[], || {
         let find = |name: &str, version| {
             let name = CString::new(name).expect("a name");
-            let (mut pointer, mut status): (*mut c_void, _) = (std::ptr::null_mut(), sys::CUdriverProcAddressQueryResult::CU_GET_PROC_ADDRESS_SUCCESS);
+            let (mut pointer, mut status): (*mut c_void, _) = (
+                std::ptr::null_mut(),
+                sys::CUdriverProcAddressQueryResult::CU_GET_PROC_ADDRESS_SUCCESS,
+            );
             // SAFETY: a C string and valid output pointers.
-            let code = unsafe { sys::cuGetProcAddress_v2(name.as_ptr(), &mut pointer, version, 0, &mut status) };
+            let code = unsafe {
+                sys::cuGetProcAddress_v2(name.as_ptr(), &mut pointer, version, 0, &mut status)
+            };
             (code, pointer)
         };
         // SAFETY: symbols of the loaded library.
-        let symbol = |name: &[u8]| unsafe { *sys::culib().get::<*mut c_void>(name).expect("exported") };
+        let symbol =
+            |name: &[u8]| unsafe { *sys::culib().get::<*mut c_void>(name).expect("exported") };
         let mut count = 0;
         // SAFETY: valid.
-        unsafe { sys::cuInit(0).result().expect("init"); sys::cuDeviceGetCount(&mut count); }
+        unsafe {
+            sys::cuInit(0).result().expect("init");
+            sys::cuDeviceGetCount(&mut count);
+        }
         for (name, version, expected) in [
             ("cuMemAlloc", 12080, "cuMemAlloc_v2\0"),
             ("cuInit", 12080, "cuInit\0"),
@@ -134,13 +172,23 @@ on_emulator! {
             ("cuArray3DCreate", 12080, "cuArray3DCreate_v2\0"),
         ] {
             let (code, pointer) = find(name, version);
-            assert_eq!((code, pointer), (CUresult::CUDA_SUCCESS, symbol(expected.as_bytes())), "{name} {version}");
+            assert_eq!(
+                (code, pointer),
+                (CUresult::CUDA_SUCCESS, symbol(expected.as_bytes())),
+                "{name} {version}"
+            );
         }
-        assert_eq!(find("cuNoSuchCall", 13000), (CUresult::CUDA_ERROR_NOT_FOUND, std::ptr::null_mut()));
+        assert_eq!(
+            find("cuNoSuchCall", 13000),
+            (CUresult::CUDA_ERROR_NOT_FOUND, std::ptr::null_mut())
+        );
         assert_eq!(find("malloc", 13000).0, CUresult::CUDA_ERROR_NOT_FOUND);
-    }
+    });
+}
 
-    fn what_is_not_offered_answers_and_does_not_crash() [] {
+#[test]
+fn what_is_not_offered_answers_and_does_not_crash() {
+    on_emulator(&[], || {
         let _context = CudaContext::new(0).expect("a device");
         let mut array = std::ptr::null_mut();
         // SAFETY: valid output pointers.
@@ -151,7 +199,7 @@ on_emulator! {
             let mut pointer = 0;
             assert_eq!(sys::cuMemAllocManaged(&mut pointer, 16, 1), not);
         }
-    }
+    });
 }
 
 /// A wrong setting is loud: on stderr, and in the code of `cuInit`.
@@ -162,8 +210,7 @@ fn a_wrong_setting_fails_init_loudly() {
         ("HOSTDYNO_EMULATED_FAULTS", "omm@1"),
         ("HOSTDYNO_EMULATED_MEMORY", "lots"),
     ] {
-        let test = "a_wrong_setting_fails_init_loudly";
-        let stderr = support::on_emulator(test, &[(name, value)], || {
+        let stderr = on_emulator(&[(name, value)], || {
             // SAFETY: no precondition.
             let code = unsafe { sys::cuInit(0) };
             assert_eq!(code, CUresult::CUDA_ERROR_INVALID_VALUE);

@@ -1,17 +1,10 @@
 //! Modules: what is compiled, what is refused and with which code and log, variables, handles.
 
-#[macro_use]
-mod support;
-
+use crate::ptx::{SCALE, VARIABLES};
+use crate::support::{device, on_emulator};
+use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUjit_option as J, CUresult};
-use cudarc::driver::{CudaContext, result};
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
-use support::kernels::{SCALE, VARIABLES};
-
-fn device() -> Arc<CudaContext> {
-    CudaContext::new(0).expect("a device")
-}
 
 /// Loads a text; the code, and what the error log says.
 fn load(text: &str) -> (CUresult, String) {
@@ -44,8 +37,9 @@ fn with(version: &str, target: &str) -> String {
         .replace(".target sm_80", &format!(".target {target}"))
 }
 
-on_emulator! {
-    fn a_target_that_the_device_is_not_is_refused_with_a_log() ["HOSTDYNO_EMULATED_GPU" = "h100"] {
+#[test]
+fn a_target_that_the_device_is_not_is_refused_with_a_log() {
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", "h100")], || {
         let _context = device();
         assert_eq!(load(&with("8.0", "sm_90")), (CUresult::CUDA_SUCCESS, String::new()));
         assert_eq!(load(&with("8.0", "sm_90a")).0, CUresult::CUDA_SUCCESS);
@@ -53,9 +47,12 @@ on_emulator! {
         assert_eq!(code, CUresult::CUDA_ERROR_INVALID_PTX);
         assert!(log.contains("higher than default SM version"), "{log}");
         assert_eq!(load(&with("8.7", "sm_100a")).0, CUresult::CUDA_ERROR_INVALID_PTX);
-    }
+    });
+}
 
-    fn an_architecture_specific_target_does_not_run_on_a_later_device() ["HOSTDYNO_EMULATED_GPU" = "rtx-pro-6000"] {
+#[test]
+fn an_architecture_specific_target_does_not_run_on_a_later_device() {
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", "rtx-pro-6000")], || {
         let _context = device();
         let (code, log) = load(&with("8.0", "sm_90a"));
         assert_eq!(code, CUresult::CUDA_ERROR_INVALID_PTX);
@@ -63,9 +60,12 @@ on_emulator! {
         assert_eq!(load(&with("8.0", "sm_90")).0, CUresult::CUDA_SUCCESS);
         assert_eq!(load(&with("8.7", "sm_120a")).0, CUresult::CUDA_SUCCESS);
         assert_eq!(load(&with("9.0", "sm_120f")).0, CUresult::CUDA_SUCCESS);
-    }
+    });
+}
 
-    fn ptx_newer_than_the_driver_is_refused() ["HOSTDYNO_EMULATED_DRIVER" = "12.8"] {
+#[test]
+fn ptx_newer_than_the_driver_is_refused() {
+    on_emulator(&[("HOSTDYNO_EMULATED_DRIVER", "12.8")], || {
         let _context = device();
         let mut version = 0;
         // SAFETY: a valid output pointer.
@@ -75,9 +75,12 @@ on_emulator! {
         let (code, log) = load(&with("9.0", "sm_80"));
         assert_eq!(code, CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
         assert!(log.contains("9.0"), "{log}");
-    }
+    });
+}
 
-    fn machine_code_garbage_and_nothing_are_refused() [] {
+#[test]
+fn machine_code_garbage_and_nothing_are_refused() {
+    on_emulator(&[], || {
         let _context = device();
         let mut module = std::ptr::null_mut();
         let mut load_image = |image: *const c_void| {
@@ -98,9 +101,12 @@ on_emulator! {
         // SAFETY: a C string.
         let missing = unsafe { sys::cuModuleLoad(&mut module, c"/no/such/file".as_ptr()) };
         assert_eq!(missing, CUresult::CUDA_ERROR_FILE_NOT_FOUND);
-    }
+    });
+}
 
-    fn variables_are_shared_by_host_and_kernels() [] {
+#[test]
+fn variables_are_shared_by_host_and_kernels() {
+    on_emulator(&[], || {
         let _context = device();
         let image = CString::new(VARIABLES).expect("no NUL");
         // SAFETY: a C string; a live module.
@@ -129,8 +135,15 @@ on_emulator! {
         unsafe {
             let out = result::malloc_sync(16).expect("memory");
             let mut arguments = [(&raw const out).cast_mut().cast::<c_void>()];
-            result::launch_kernel(bump, (1, 1, 1), (4, 1, 1), 0, std::ptr::null_mut(), &mut arguments)
-                .expect("a launch");
+            result::launch_kernel(
+                bump,
+                (1, 1, 1),
+                (4, 1, 1),
+                0,
+                std::ptr::null_mut(),
+                &mut arguments,
+            )
+            .expect("a launch");
             result::memcpy_dtoh_sync(&mut before, out).expect("a copy");
         }
         before.sort_unstable();
@@ -138,9 +151,12 @@ on_emulator! {
         // SAFETY: four bytes.
         unsafe { result::memcpy_dtoh_sync(&mut value, counter) }.expect("a copy");
         assert_eq!(value, [1100]);
-    }
+    });
+}
 
-    fn handles_of_unloaded_modules_are_dead() [] {
+#[test]
+fn handles_of_unloaded_modules_are_dead() {
+    on_emulator(&[], || {
         let _context = device();
         let image = CString::new(VARIABLES).expect("no NUL");
         let name = CString::new("bump").expect("a name");
@@ -149,10 +165,17 @@ on_emulator! {
         unsafe {
             let module = result::module::load_data(image.as_ptr().cast()).expect("loaded");
             let function = result::module::get_function(module, name.clone()).expect("an entry");
-            assert_eq!(result::module::get_function(module, name.clone()), Ok(function), "the same each time");
-            let missing = result::module::get_function(module, CString::new("bum").expect("a name"));
+            assert_eq!(
+                result::module::get_function(module, name.clone()),
+                Ok(function),
+                "the same each time"
+            );
+            let missing =
+                result::module::get_function(module, CString::new("bum").expect("a name"));
             assert_eq!(missing.map_err(|error| error.0), Err(CUresult::CUDA_ERROR_NOT_FOUND));
-            let (counter, _) = result::module::get_global(module, CString::new("counter").expect("a name")).expect("a variable");
+            let (counter, _) =
+                result::module::get_global(module, CString::new("counter").expect("a name"))
+                    .expect("a variable");
             result::module::unload(module).expect("unloaded");
             assert_eq!(sys::cuModuleUnload(module), invalid);
             let mut value = 0;
@@ -160,17 +183,34 @@ on_emulator! {
             assert_eq!(sys::cuFuncGetAttribute(&mut value, which, function), invalid);
             assert_eq!(sys::cuMemsetD8_v2(counter, 0, 4), CUresult::CUDA_ERROR_INVALID_VALUE);
         }
-    }
+    });
+}
 
-    fn a_library_gives_kernels() [] {
+#[test]
+fn a_library_gives_kernels() {
+    on_emulator(&[], || {
         let _context = device();
         let image = CString::new(VARIABLES).expect("no NUL");
-        let (mut library, mut kernel, mut function) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut library, mut kernel, mut function) =
+            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         let none: *mut c_void = std::ptr::null_mut();
         // SAFETY: live handles, valid output pointers.
         unsafe {
-            sys::cuLibraryLoadData(&mut library, image.as_ptr().cast(), none.cast(), none.cast(), 0, none.cast(), none.cast(), 0).result().expect("loaded");
-            sys::cuLibraryGetKernel(&mut kernel, library, c"bump".as_ptr()).result().expect("a kernel");
+            sys::cuLibraryLoadData(
+                &mut library,
+                image.as_ptr().cast(),
+                none.cast(),
+                none.cast(),
+                0,
+                none.cast(),
+                none.cast(),
+                0,
+            )
+            .result()
+            .expect("loaded");
+            sys::cuLibraryGetKernel(&mut kernel, library, c"bump".as_ptr())
+                .result()
+                .expect("a kernel");
             sys::cuKernelGetFunction(&mut function, kernel).result().expect("a function");
             let mut value = 0;
             let which = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_BINARY_VERSION;
@@ -178,5 +218,5 @@ on_emulator! {
             assert_eq!(value, 90);
             sys::cuLibraryUnload(library).result().expect("unloaded");
         }
-    }
+    });
 }
