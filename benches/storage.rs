@@ -1,14 +1,13 @@
-//! Model load, disk to RAM: io_uring past the page cache, buffered reads, mmap.
+//! Loading a model, disk to RAM.
 
 use std::process::ExitCode;
 
 use hostdyno::measure::{Plan, bench};
-use hostdyno::storage::load::{Options, plan};
+use hostdyno::storage::load::{self, Options};
 
 fn main() -> ExitCode {
-    bench("storage", env!("CARGO_BIN_EXE_hostdyno"), |metrics: &mut Plan| {
-        let options = Options::from_environment(metrics.profile());
-        plan(metrics, &options);
+    bench("storage", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
+        load::plan(plan, &Options::from_environment(plan.profile()));
         Ok(())
     })
 }
