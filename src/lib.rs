@@ -25,4 +25,6 @@ pub mod report;
 
 pub mod cli;
 
+pub mod ceilings;
+
 pub use error::{Error, Result};

@@ -5,6 +5,7 @@ use super::profile::Profile;
 use super::subject::Subject;
 use crate::Result;
 use crate::record::{MetricId, Part, Unit};
+use crate::workload::Extent;
 
 /// Prepares a subject: allocates and fills its inputs.
 pub type Prepare = Box<dyn FnOnce() -> Result<Box<dyn Subject>>>;
@@ -35,6 +36,15 @@ impl Plan {
     /// The profile that the user chose: how many shapes, how large.
     pub const fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// How many default problems the profile measures.
+    pub const fn extent(&self) -> Extent {
+        match self.profile {
+            Profile::Quick => Extent::Quick,
+            Profile::Standard => Extent::Standard,
+            Profile::Thorough => Extent::Thorough,
+        }
     }
 
     /// Adds a metric. `prepare` is called only if the metric is asked for, when its turn comes; what it returns is

@@ -42,7 +42,10 @@ impl DramCeiling {
 ///
 /// # Errors
 /// When there is not enough free memory for a cold stream.
-pub fn measure_read_ceiling(workers: &std::rc::Rc<Workers>, budget: Duration) -> Result<Ceiling> {
+pub fn measure_read_ceiling(
+    workers: &std::sync::Arc<Workers>,
+    budget: Duration,
+) -> Result<Ceiling> {
     const PASSES: u32 = 5;
     let mut stream = Stream::new(workers.clone(), Loop::Read, DramCeiling(Err(String::new())))?;
     let work = stream.work();

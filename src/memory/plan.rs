@@ -1,6 +1,6 @@
 //! The metrics of the DRAM bench.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::ceiling::DramCeiling;
 use super::latency::Latency;
@@ -15,7 +15,7 @@ use crate::record::{Part, Unit};
 /// # Errors
 /// When the workers can't be started: `HOSTDYNO_THREADS` is unusable, or pinning is denied.
 pub fn plan(plan: &mut Plan) -> Result<()> {
-    let workers = Rc::new(Workers::new()?);
+    let workers = Arc::new(Workers::new()?);
     let ceiling = DramCeiling::of(&Root::host());
     for kind in Loop::ALL {
         let (workers, ceiling) = (workers.clone(), ceiling.clone());

@@ -1,7 +1,7 @@
 //! Bandwidth of all workers together, each on its own slice.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rand::{Rng, SeedableRng};
@@ -75,7 +75,7 @@ impl Loop {
 
 /// One loop over streams that are larger than the caches.
 pub struct Stream {
-    workers: Rc<Workers>,
+    workers: Arc<Workers>,
     kernels: Kernels,
     kind: Loop,
     /// Words of a stream.
@@ -96,7 +96,7 @@ impl Stream {
     ///
     /// # Errors
     /// When not even twice the caches are free.
-    pub fn new(workers: Rc<Workers>, kind: Loop, ceiling: DramCeiling) -> Result<Self> {
+    pub fn new(workers: Arc<Workers>, kind: Loop, ceiling: DramCeiling) -> Result<Self> {
         let caches = Caches::of(workers.cpus());
         let (read, written) = kind.streams();
         let streams = (read + written) as usize;
@@ -116,7 +116,7 @@ impl Stream {
     }
 
     fn sized(
-        workers: Rc<Workers>,
+        workers: Arc<Workers>,
         kernels: Kernels,
         kind: Loop,
         words: usize,
@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
-        let workers = Rc::new(Workers::new().unwrap());
+        let workers = Arc::new(Workers::new().unwrap());
         let ceiling = DramCeiling::of(&Root::at("/nowhere"));
         Stream::sized(workers, kernels, kind, words, 1 << 20, ceiling).unwrap()
     }
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn streams_are_cold_by_size_and_placed() {
-        let workers = Rc::new(Workers::new().unwrap());
+        let workers = Arc::new(Workers::new().unwrap());
         let caches = Caches::of(workers.cpus());
         if caches.last_level_total > 64 << 20 {
             return; // too much memory for a test

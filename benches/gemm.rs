@@ -1,0 +1,39 @@
+//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats.
+
+use std::process::ExitCode;
+
+use hostdyno::ceilings::CpuCeilings;
+use hostdyno::cpu::GemmSubject;
+use hostdyno::measure::{Plan, bench};
+use hostdyno::number::Format;
+use hostdyno::record::Part;
+use hostdyno::workload::{Gemm, default_gemms};
+
+/// Environment variable with the user's own shapes.
+const SHAPES: &str = "HOSTDYNO_GEMM";
+
+fn main() -> ExitCode {
+    bench("gemm", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
+        let asked = std::env::var_os(SHAPES).filter(|text| !text.is_empty());
+        let asked = asked.map(|text| Gemm::parse_list(&text.to_string_lossy())).transpose()?;
+        let defaults = default_gemms(plan.extent()).into_iter().map(|named| named.problem);
+        let mut shapes: Vec<Gemm> = Vec::new();
+        for shape in defaults.chain(asked.into_iter().flatten()) {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        let cpu = CpuCeilings::new()?;
+        for shape in shapes {
+            for format in Format::MAIN {
+                let cpu = cpu.clone();
+                let id = GemmSubject::metric_id(shape, format);
+                plan.add(id, Part::Compute, GemmSubject::unit_of(shape, format), move || {
+                    let (workers, ceilings) = (cpu.workers().clone(), cpu.of(format)?);
+                    GemmSubject::new(shape, format, cpu.isa(), workers, ceilings, rand::random())
+                });
+            }
+        }
+        Ok(())
+    })
+}
