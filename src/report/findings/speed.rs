@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Facts, Found, again, ids};
+use crate::number::Format;
 use crate::record::{Direction, MetricRecord, Origin, Part, State};
 use crate::report::model::{Headline, PartReport, share_of_ceiling};
 use crate::report::quantity::{self, percent};
@@ -91,7 +92,7 @@ pub(super) fn below_ceiling(facts: &Facts<'_>) -> Option<Found> {
     let metrics: Vec<_> = far.iter().map(|(_, metric, _)| *metric).collect();
     Some(Found {
         what: format!("{}{best_of}{others}", against_ceiling(worst, share)?),
-        next: where_to_look(worst.part, &again(&[worst.id.clone()])),
+        next: where_to_look(worst.part, &again(std::slice::from_ref(&worst.id))),
         metrics: ids(&metrics),
     })
 }
@@ -111,23 +112,15 @@ pub(super) fn largest_gap(facts: &Facts<'_>) -> Option<Found> {
     })
 }
 
-/// Bits an element takes, by the name of a format in a metric's name.
-fn bits(segment: &str) -> Option<u32> {
-    match segment {
-        "bf16" => Some(16),
-        "int8" | "fp8" | "fp8-e4m3" | "fp8-e5m2" => Some(8),
-        "mxfp4" => Some(4),
-        _ => None,
-    }
-}
-
 /// The name with its format left out, and the format.
-fn without_format(metric: &MetricRecord) -> Option<(String, &str, u32)> {
+fn without_format(metric: &MetricRecord) -> Option<(String, Format)> {
     let segments: Vec<&str> = metric.id.as_str().split('/').collect();
-    let (index, bits) = segments.iter().enumerate().find_map(|(i, s)| Some((i, bits(s)?)))?;
+    let (index, format) = segments.iter().enumerate().find_map(|(index, segment)| {
+        Some((index, Format::ALL.into_iter().find(|format| format.name() == *segment)?))
+    })?;
     let mut rest = segments.clone();
     rest[index] = "*";
-    Some((rest.join("/"), segments[index], bits))
+    Some((rest.join("/"), format))
 }
 
 /// Median seconds of one iteration.
@@ -138,20 +131,18 @@ fn seconds(metric: &MetricRecord) -> Option<f64> {
 }
 
 pub(super) fn narrow_format_slower(facts: &Facts<'_>) -> Option<Found> {
-    let mut problems: BTreeMap<String, Vec<(u32, &str, f64, &MetricRecord)>> = BTreeMap::new();
+    let mut problems: BTreeMap<String, Vec<(Format, f64, &MetricRecord)>> = BTreeMap::new();
     for metric in usable(facts) {
-        if let (Some((problem, format, bits)), Some(time)) =
-            (without_format(metric), seconds(metric))
-        {
-            problems.entry(problem).or_default().push((bits, format, time, metric));
+        if let (Some((problem, format)), Some(time)) = (without_format(metric), seconds(metric)) {
+            problems.entry(problem).or_default().push((format, time, metric));
         }
     }
     let mut slower = Vec::new();
     for group in problems.values() {
-        for &(bits, format, time, metric) in group {
-            let wider = group.iter().filter(|other| other.0 > bits);
-            let fastest = wider.min_by(|a, b| a.2.total_cmp(&b.2));
-            if let Some(&(_, wide, wide_time, _)) = fastest
+        for &(format, time, metric) in group {
+            let wider = group.iter().filter(|other| other.0.element_bits() > format.element_bits());
+            let fastest = wider.min_by(|a, b| a.1.total_cmp(&b.1));
+            if let Some(&(wide, wide_time, _)) = fastest
                 && time > wide_time * SLOWER_BY
             {
                 slower.push((time / wide_time, format, wide, metric, time, wide_time));

@@ -99,8 +99,8 @@ impl PartReport {
 }
 
 /// The best usable rate, preferring what can be trusted most: an ok state before a doubtful one, cold
-/// inputs before unproved and hot ones, real work before a synthetic peak, floating-point before integer
-/// operations, which do not compare. A time only without a rate.
+/// inputs before unproved and hot ones, real work before a synthetic peak. What does not compare is
+/// ranked: floating-point operations, integer operations, bytes, times.
 fn best(rows: &[Row]) -> Option<&Row> {
     let doubt = |row: &Row| {
         let state = row.state != State::Ok;
@@ -110,8 +110,14 @@ fn best(rows: &[Row]) -> Option<&Row> {
             Cache::Hot => 2,
         };
         let peak = row.id.as_str().split('/').any(|segment| segment == "peak");
-        let time = row.unit.direction() == Direction::Lower;
-        (time, peak, row.unit == Unit::TeraOps, state, cache)
+        let unit = match row.unit {
+            Unit::TeraFlops => 0,
+            Unit::TeraOps => 1,
+            Unit::GigaBytes => 2,
+            Unit::Nanoseconds => 3,
+            Unit::Seconds => 4,
+        };
+        (peak, unit, state, cache)
     };
     let speed = |row: &Row| {
         let median = row.summary.as_ref().map_or(0.0, |s| s.median);
@@ -183,6 +189,12 @@ mod tests {
             "gemm/cpu/bf16/m1"
         );
         assert_eq!(figure(Part::Compute, vec![peak()]), "compute/peak/f32");
+        let streaming = MetricRecord { unit: Unit::GigaBytes, ..ok("gemm/cpu/bf16/m1n8", 30.0) };
+        assert_eq!(figure(Part::Compute, vec![peak(), streaming.clone()]), "gemm/cpu/bf16/m1n8");
+        assert_eq!(
+            figure(Part::Compute, vec![streaming, ok("gemm/cpu/bf16/m64", 0.1)]),
+            "gemm/cpu/bf16/m64"
+        );
         let both = vec![ok("gemm/cpu/int8/m1", 0.4), ok("gemm/cpu/bf16/m1", 0.1)];
         assert_eq!(figure(Part::Compute, both), "gemm/cpu/bf16/m1");
     }
