@@ -74,8 +74,8 @@ impl Command {
         match self {
             Self::Marker => Ok(0),
             Self::Launch(launch) => launch.run(context, start),
-            Self::Copy(copy) => Ok(copy.run(context)),
-            Self::Fill(fill) => Ok(fill.run(context)),
+            Self::Copy(copy) => copy.run(context),
+            Self::Fill(fill) => fill.run(context),
             Self::Host(function, data) => {
                 // SAFETY: the program gave this function for this pointer.
                 as_callback(|| unsafe { function(data.0) });

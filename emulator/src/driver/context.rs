@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::cost::Picoseconds;
 use super::device::Device;
-use super::error::{Code, Result, ensure};
+use super::error::{Code, Result, catch, ensure};
 use super::handle::{Handle, lock};
 use super::queue::{Completion, Queue};
 use super::state::{Driver, driver};
@@ -95,7 +95,7 @@ impl Context {
             command.skip(self, *code);
             return 0;
         }
-        let duration = command.run(self, start);
+        let duration = catch("a stream's work", || command.run(self, start));
         duration.unwrap_or_else(|code| {
             self.fail(code);
             0

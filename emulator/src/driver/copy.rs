@@ -70,6 +70,16 @@ impl Place {
         }
     }
 
+    /// Refuses memory that was freed since the operation was recorded.
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Known { region, .. } => {
+                ensure(region.is_live(), Code::CUDA_ERROR_ILLEGAL_ADDRESS)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn on_device(&self) -> bool {
         matches!(self, Self::Known { on_device: true, .. })
     }
@@ -147,7 +157,12 @@ impl Copy {
     }
 
     /// Moves the bytes; returns the cost without the fixed part.
-    pub fn run(&self, context: &Context) -> Picoseconds {
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_ILLEGAL_ADDRESS` for memory that was freed meanwhile.
+    pub fn run(&self, context: &Context) -> Result<Picoseconds> {
+        self.source.place.check()?;
+        self.target.place.check()?;
         let (source, target) = (self.source.place.pointer(), self.target.place.pointer());
         for row in 0..self.rows {
             // SAFETY: both sides were checked, or promised by the program, to hold all rows.
@@ -158,7 +173,7 @@ impl Copy {
         }
         let bytes = (self.width * self.rows) as u64;
         let cost = cost::copy(context.device.model, bytes, self.route());
-        (cost as f64 * self.slow) as Picoseconds
+        Ok((cost as f64 * self.slow) as Picoseconds)
     }
 }
 
@@ -181,7 +196,11 @@ pub struct Fill {
 
 impl Fill {
     /// Writes the elements; returns the cost without the fixed part.
-    pub fn run(&self, context: &Context) -> Picoseconds {
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_ILLEGAL_ADDRESS` for memory that was freed meanwhile.
+    pub fn run(&self, context: &Context) -> Result<Picoseconds> {
+        self.place.check()?;
         let start = self.place.pointer();
         let value = &self.value.to_le_bytes()[..self.size];
         for row in 0..self.rows {
@@ -195,6 +214,6 @@ impl Fill {
                 _ => row.chunks_exact_mut(self.size).for_each(|c| c.copy_from_slice(value)),
             }
         }
-        cost::fill(context.device.model, (self.width * self.size * self.rows) as u64)
+        Ok(cost::fill(context.device.model, (self.width * self.size * self.rows) as u64))
     }
 }

@@ -101,6 +101,7 @@ impl Device {
 
     /// Takes device memory of [`Self::allocate`] back.
     pub fn release(&self, region: &Region) {
+        region.free();
         if !region.is_host() {
             *lock(&self.used) -= region.bytes;
         }

@@ -11,22 +11,26 @@ pub use cudarc::driver::sys::CUresult as Code;
 /// What the inside of an entry point returns; `Err` is the code that the caller of the C function sees.
 pub type Result<T> = std::result::Result<T, Code>;
 
-/// Runs the body of the entry point `name`. A panic never crosses into C: it becomes `CUDA_ERROR_UNKNOWN`, with the
-/// message on stderr.
+/// Runs `body` for `what`, an entry point or a piece of work. A panic never crosses into C and never ends a stream's thread:
+/// it becomes `CUDA_ERROR_UNKNOWN`, with the message on stderr.
+///
+/// # Errors
+/// The body's, or `CUDA_ERROR_UNKNOWN`.
+pub fn catch<T>(what: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        eprintln!("hostdyno emulator: internal error in {what}: {message}");
+        Err(Code::CUDA_ERROR_UNKNOWN)
+    })
+}
+
+/// Runs the body of the entry point `name`; the code that its caller gets.
 pub fn guard(name: &str, body: impl FnOnce() -> Result<()>) -> Code {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => Code::CUDA_SUCCESS,
-        Ok(Err(code)) => code,
-        Err(panic) => {
-            let message = panic
-                .downcast_ref::<&str>()
-                .map(ToString::to_string)
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
-            eprintln!("hostdyno emulator: internal error in {name}: {message}");
-            Code::CUDA_ERROR_UNKNOWN
-        }
-    }
+    catch(name, body).map_or_else(|code| code, |()| Code::CUDA_SUCCESS)
 }
 
 /// `Err(code)` unless `condition` holds.

@@ -23,9 +23,11 @@ fn show(driver: &Driver, region: &Arc<Region>) {
     }
 }
 
-fn hide(driver: &Driver, address: u64) {
+/// Takes host memory out of everybody's reach.
+fn hide(driver: &Driver, region: &Region) {
+    region.free();
     for device in &driver.devices {
-        device.hide(address);
+        device.hide(region.address);
     }
 }
 
@@ -63,8 +65,7 @@ unsafe extern "C" fn cuMemFreeHost(pointer: *mut c_void) -> Code {
         context.synchronize()?;
         let address = pointer as u64;
         let freed = driver.space.remove(address, |kind| matches!(kind, Kind::Host(_)));
-        ensure(freed.is_some(), Code::CUDA_ERROR_INVALID_VALUE)?;
-        hide(driver, address);
+        hide(driver, &freed.ok_or(Code::CUDA_ERROR_INVALID_VALUE)?.region);
         Ok(())
     })
 }
@@ -98,8 +99,7 @@ unsafe extern "C" fn cuMemHostUnregister(pointer: *mut c_void) -> Code {
         context.synchronize()?;
         let address = pointer as u64;
         let freed = driver.space.remove(address, |kind| matches!(kind, Kind::Registered(_)));
-        ensure(freed.is_some(), Code::CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED)?;
-        hide(driver, address);
+        hide(driver, &freed.ok_or(Code::CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED)?.region);
         Ok(())
     })
 }

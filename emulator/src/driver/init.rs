@@ -66,7 +66,16 @@ fn entry_point(name: &str, version: c_int) -> Option<*mut c_void> {
     find(&|name| !NOT_OFFERED.contains(&name)).or_else(|| find(&|_| true))
 }
 
-fn look_up(name: *const c_char, pointer: *mut *mut c_void, version: c_int) -> Result<bool> {
+fn look_up(
+    name: *const c_char,
+    pointer: *mut *mut c_void,
+    version: c_int,
+    flags: u64,
+) -> Result<bool> {
+    /// `CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM`.
+    const PER_THREAD: u64 = 2;
+    // The `_ptsz` variants, whose null stream is the thread's own, are not offered; the others would be silently wrong.
+    ensure(flags & PER_THREAD == 0, Code::CUDA_ERROR_NOT_SUPPORTED)?;
     ensure(!name.is_null() && !pointer.is_null(), Code::CUDA_ERROR_INVALID_VALUE)?;
     // SAFETY: not null; a C string, as the C caller must pass it.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
@@ -81,13 +90,13 @@ unsafe extern "C" fn cuGetProcAddress_v2(
     name: *const c_char,
     pointer: *mut *mut c_void,
     version: c_int,
-    _flags: u64,
+    flags: u64,
     status: *mut c_uint,
 ) -> Code {
     /// `CU_GET_PROC_ADDRESS_SUCCESS`, `CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND`.
     const ANSWERS: [c_uint; 2] = [0, 1];
     guard("cuGetProcAddress", || {
-        let found = look_up(name, pointer, version)?;
+        let found = look_up(name, pointer, version, flags)?;
         // SAFETY: not null, then valid.
         unsafe {
             if !status.is_null() {
@@ -103,10 +112,10 @@ unsafe extern "C" fn cuGetProcAddress(
     name: *const c_char,
     pointer: *mut *mut c_void,
     version: c_int,
-    _flags: u64,
+    flags: u64,
 ) -> Code {
     guard("cuGetProcAddress", || {
-        ensure(look_up(name, pointer, version)?, Code::CUDA_ERROR_NOT_FOUND)
+        ensure(look_up(name, pointer, version, flags)?, Code::CUDA_ERROR_NOT_FOUND)
     })
 }
 

@@ -9,6 +9,7 @@ use super::error::{Code, Result};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Fresh device memory holds this byte.
 pub const POISON: u8 = 0xCD;
@@ -42,6 +43,8 @@ pub struct Region {
     pub pointer: *mut u8,
     /// Length of the mapping to give back; 0 for memory that the program owns.
     mapped: usize,
+    /// It was freed; work that was recorded before may still hold it.
+    freed: AtomicBool,
 }
 
 // SAFETY: a region is an address range; who may touch its bytes when is decided by stream order, as on hardware.
@@ -58,7 +61,7 @@ impl Region {
         let length = usize::try_from(bytes).map_err(|_| Code::CUDA_ERROR_OUT_OF_MEMORY)?;
         let mapped = length.max(1).next_multiple_of(4096);
         let pointer = reserve(mapped)?;
-        let region = Self { address, bytes, pointer, mapped };
+        let region = Self { address, bytes, pointer, mapped, freed: AtomicBool::new(false) };
         for start in (0..mapped).step_by(PIECE) {
             let piece = PIECE.min(mapped - start);
             // SAFETY: the piece lies inside the mapping just made, which nobody else knows yet.
@@ -87,13 +90,24 @@ impl Region {
         let length = usize::try_from(bytes).map_err(|_| Code::CUDA_ERROR_OUT_OF_MEMORY)?;
         let mapped = length.max(1).next_multiple_of(4096);
         let pointer = reserve(mapped)?;
-        Ok(Self { address: pointer as u64, bytes, pointer, mapped })
+        Ok(Self { address: pointer as u64, bytes, pointer, mapped, freed: AtomicBool::new(false) })
     }
 
     /// Memory that the program owns and registers.
     #[must_use]
     pub fn registered(pointer: *mut u8, bytes: u64) -> Self {
-        Self { address: pointer as u64, bytes, pointer, mapped: 0 }
+        Self { address: pointer as u64, bytes, pointer, mapped: 0, freed: AtomicBool::new(false) }
+    }
+
+    /// Marks the memory as freed: no work may touch it any more.
+    pub fn free(&self) {
+        self.freed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was not freed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.freed.load(Ordering::SeqCst)
     }
 
     /// Whether kernels and the host use the same address.

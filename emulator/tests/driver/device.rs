@@ -183,6 +183,29 @@ fn entry_points_are_found_by_name() {
             (CUresult::CUDA_ERROR_NOT_FOUND, std::ptr::null_mut())
         );
         assert_eq!(find("malloc", 13000).0, CUresult::CUDA_ERROR_NOT_FOUND);
+        let mut pointer = std::ptr::null_mut();
+        // SAFETY: a C string and valid output pointers; 2 asks for per-thread default streams.
+        let per_thread = unsafe {
+            let name = c"cuLaunchKernel".as_ptr();
+            sys::cuGetProcAddress_v2(name, &mut pointer, 13000, 2, std::ptr::null_mut())
+        };
+        assert_eq!(per_thread, CUresult::CUDA_ERROR_NOT_SUPPORTED);
+    });
+}
+
+/// Every name that cudarc 0.19.10 can look up, of any CUDA version from 11.4 to 13.4: none may be missing.
+#[test]
+fn every_name_of_the_header_is_exported() {
+    on_emulator(&[], || {
+        // SAFETY: no precondition.
+        unsafe { sys::cuInit(0) }.result().expect("init");
+        let names: Vec<_> = include_str!("symbols.txt").lines().collect();
+        assert!(names.len() > 500);
+        for name in names {
+            // SAFETY: only looked up.
+            let symbol = unsafe { sys::culib().get::<*mut c_void>(name.as_bytes()) };
+            assert!(symbol.is_ok(), "{name}");
+        }
     });
 }
 

@@ -167,3 +167,25 @@ fn capture_refuses_what_is_documented() {
         assert_eq!(end(blocking), CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     });
 }
+
+#[test]
+fn a_graph_that_uses_freed_memory_fails() {
+    on_emulator(&[], || {
+        let context = device();
+        let stream = context.new_stream().expect("a stream");
+        // SAFETY: a context is current.
+        let address = unsafe { result::malloc_sync(16) }.expect("memory");
+        stream.begin_capture(Mode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).expect("capture");
+        // SAFETY: inside the allocation.
+        unsafe { result::memset_d8_async(address, 1, 16, stream.cu_stream()) }.expect("captured");
+        let flags = sys::CUgraphInstantiate_flags(0);
+        let graph = stream.end_capture(flags).expect("a graph").expect("not empty");
+        graph.launch().expect("a launch");
+        stream.synchronize().expect("the memory lives");
+        // SAFETY: allocated above.
+        unsafe { result::free_sync(address) }.expect("freed");
+        graph.launch().expect("the launch itself is fine");
+        assert_eq!(code(stream.synchronize()), CUresult::CUDA_ERROR_ILLEGAL_ADDRESS);
+        std::mem::forget((graph, stream, context));
+    });
+}

@@ -266,6 +266,31 @@ fn pointers_are_told_apart() {
 }
 
 #[test]
+fn devices_copy_to_each_other() {
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", "h100,b200")], || {
+        let first = device();
+        let source = allocate(4);
+        let second = CudaContext::new(1).expect("a device");
+        second.bind_to_thread().expect("current");
+        let target = allocate(4);
+        let (mut can, invalid) = (9, CUresult::CUDA_ERROR_INVALID_CONTEXT);
+        // SAFETY: live contexts and allocations, or refused.
+        unsafe {
+            result::memcpy_htod_sync(source, &[1_u8, 2, 3, 4]).expect("unified addressing");
+            sys::cuMemcpyPeer(target, second.cu_ctx(), source, first.cu_ctx(), 4)
+                .result()
+                .expect("a copy");
+            assert_eq!(read(target, 4), [1, 2, 3, 4]);
+            let nobody = std::ptr::null_mut();
+            assert_eq!(sys::cuMemcpyPeer(target, nobody, source, first.cu_ctx(), 4), invalid);
+            sys::cuDeviceCanAccessPeer(&mut can, 0, 1).result().expect("an answer");
+            let enabled = sys::cuCtxEnablePeerAccess(first.cu_ctx(), 0);
+            assert_eq!((can, enabled), (0, CUresult::CUDA_ERROR_PEER_ACCESS_UNSUPPORTED));
+        }
+    });
+}
+
+#[test]
 fn stream_ordered_memory_is_given_back_in_order() {
     on_emulator(&[("HOSTDYNO_EMULATED_MEMORY", "4MiB")], || {
         let context = device();
