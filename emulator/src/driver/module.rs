@@ -109,12 +109,10 @@ impl LoadedModule {
     fn new(driver: &Driver, context: &Context, module: ptx::Module) -> Result<Self> {
         let (mut addresses, mut regions) = (Vec::new(), Vec::new());
         for variable in &module.variables {
-            let bytes = variable.size.max(1);
-            let region = context.device.allocate(driver, bytes)?;
-            // SAFETY: the region is this long and nobody else knows it yet.
-            let data = unsafe { std::slice::from_raw_parts_mut(region.pointer, bytes as usize) };
-            data.fill(0);
-            data[..variable.initial.len()].copy_from_slice(&variable.initial);
+            let contents = variable.contents();
+            let region = context.device.allocate(driver, variable.size.max(1))?;
+            // SAFETY: the region is at least this long and nobody else knows it yet.
+            unsafe { region.pointer.copy_from_nonoverlapping(contents.as_ptr(), contents.len()) };
             let kind = Kind::Device(context.device.ordinal);
             driver.space.insert(region.clone(), kind, context.id, None)?;
             addresses.push(region.address);

@@ -21,8 +21,7 @@ impl Image {
         let mut addresses = Vec::with_capacity(module.variables.len());
         for variable in &module.variables {
             let address = memory.allocate(variable.size.max(1))?;
-            memory.fill(address, variable.size, 0)?;
-            memory.write(address, &variable.initial)?;
+            memory.write(address, &variable.contents())?;
             addresses.push(address);
         }
         Ok(Self { module, addresses })

@@ -111,3 +111,14 @@ pub struct Variable {
     /// Initial bytes; shorter than `size` means the rest is zero.
     pub initial: Vec<u8>,
 }
+
+impl Variable {
+    /// What it holds when the module is loaded: its initial bytes, then zeros.
+    #[must_use]
+    pub fn contents(&self) -> Vec<u8> {
+        let mut bytes = self.initial.clone();
+        // The parser bounds the size far below the address space.
+        bytes.resize(self.size as usize, 0);
+        bytes
+    }
+}
