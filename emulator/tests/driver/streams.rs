@@ -205,3 +205,72 @@ fn a_host_function_must_not_call_the_driver() {
         assert_eq!(SEEN.load(Ordering::SeqCst), CUresult::CUDA_ERROR_NOT_PERMITTED as usize);
     });
 }
+
+/// Random operations in random streams, chained by events, against the same operations on the host's own bytes.
+#[test]
+fn chained_work_of_many_streams_is_the_same_as_in_one() {
+    const BYTES: usize = 4096;
+    on_emulator(&[], || {
+        let context = device();
+        let streams: Vec<_> = (0..4).map(|_| context.new_stream().expect("a stream")).collect();
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        println!("seed {seed:#x}");
+        let mut random = |below: usize| {
+            // xorshift64*: Vigna 2016.
+            seed ^= seed >> 12;
+            seed ^= seed << 25;
+            seed ^= seed >> 27;
+            (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below
+        };
+        let host: Vec<u8> = (0..BYTES).map(|_| random(256) as u8).collect();
+        let source = pinned(BYTES);
+        // SAFETY: a context is current; pinned memory of this length.
+        let device = unsafe {
+            source.copy_from_nonoverlapping(host.as_ptr(), BYTES);
+            result::malloc_sync(BYTES).expect("memory")
+        };
+        let mut model = vec![0xCD_u8; BYTES];
+        let mut before: Option<cudarc::driver::CudaEvent> = None;
+        for step in 0..400 {
+            let stream = &streams[random(streams.len())];
+            if let Some(event) = &before {
+                stream.wait(event).expect("enqueued");
+            }
+            let (a, b) = (random(BYTES / 2), BYTES / 2 + random(BYTES / 2));
+            let bytes = random(BYTES / 2 - a.max(b - BYTES / 2)) + 1;
+            let (from, to) = if random(2) == 0 { (a, b) } else { (b, a) };
+            let (handle, address) = (stream.cu_stream(), |offset: usize| device + offset as u64);
+            // SAFETY: ranges inside the buffers.
+            unsafe {
+                match random(3) {
+                    0 => {
+                        let source = std::slice::from_raw_parts(source.add(from), bytes);
+                        result::memcpy_htod_async(address(to), source, handle).expect("enqueued");
+                        model[to..to + bytes].copy_from_slice(&host[from..from + bytes]);
+                    }
+                    1 => {
+                        result::memcpy_dtod_async(address(to), address(from), bytes, handle)
+                            .expect("enqueued");
+                        model.copy_within(from..from + bytes, to);
+                    }
+                    _ => {
+                        let value = step as u8;
+                        result::memset_d8_async(address(to), value, bytes, handle)
+                            .expect("enqueued");
+                        model[to..to + bytes].fill(value);
+                    }
+                }
+            }
+            before = Some(stream.record_event(None).expect("an event"));
+        }
+        context.synchronize().expect("done");
+        let mut out = vec![0_u8; BYTES];
+        // SAFETY: the destination is that long.
+        unsafe { result::memcpy_dtoh_sync(&mut out, device) }.expect("a copy");
+        assert!(
+            out == model,
+            "first difference at {:?}",
+            out.iter().zip(&model).position(|(a, b)| a != b)
+        );
+    });
+}
