@@ -4,8 +4,9 @@
 //! well enough to be rounded once: to nearest, ties to even, saturating at the largest finite code, the sign of zero
 //! kept. Infinity saturates too. NaN keeps its sign and becomes the format's quiet NaN; E2M1 has none, see [`E2M1`].
 //!
-//! This is the `satfinite` conversion of CUDA, except for NaN: CUDA's has no sign (E4M3 0x7f, E5M2 0x7f) and is the
-//! largest positive value in E2M1. Codes here follow `ml_dtypes`, which most checkpoints were written with.
+//! This is CUDA's conversion `cvt.rn.satfinite`, except for NaN: from f32, CUDA writes 0x7f without a sign in both FP8
+//! formats (`cuda_fp8.hpp`) and the largest positive value in E2M1 (`cuda_fp4.h`). Codes of NaN here are those of the
+//! Python package `ml_dtypes`, on which JAX and the tables of the tests rest.
 
 /// A binary floating-point format of at most 8 bits with a sign bit and IEEE-like subnormals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

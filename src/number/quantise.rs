@@ -52,7 +52,13 @@ impl Matrix {
     ) -> Result<Self> {
         format.check_columns(columns)?;
         let row_bytes = format.row_bytes(columns);
-        let mut codes = vec![0u8; rows * row_bytes];
+        let Some(bytes) = rows.checked_mul(row_bytes) else {
+            return Err(Error::input(
+                format!("{rows} rows of {columns} {format} elements are more than any memory holds"),
+                "Use a smaller shape",
+            ));
+        };
+        let mut codes = vec![0u8; bytes];
         // A scale is 4 bytes a row, one byte a block, or nothing; each row's part goes to the thread that has the row.
         let mut row_scales = vec![0f32; if format.has_row_scale() { rows } else { 0 }];
         let blocks = if format == Format::Mxfp4 { columns / MX_BLOCK } else { 0 };

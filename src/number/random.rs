@@ -30,7 +30,7 @@ impl Matrix {
                     Format::Mxfp4 => 2f32.powi(rng.random_range(BLOCK_EXPONENTS)),
                     _ => 1.0,
                 };
-                block.fill_with(|| rng.random::<f32>().mul_add(2.0, -1.0) * factor);
+                block.fill_with(|| (2.0 * rng.random::<f32>() - 1.0) * factor);
             }
         })
     }

@@ -20,15 +20,20 @@ pub const INT8_MAX: f32 = 127.0;
 
 /// The nearest integer in -127..=127, ties to even; infinity saturates, NaN gives 0.
 #[inline]
-pub fn encode_int8(value: f32) -> i8 {
-    encode_int8_f64(f64::from(value))
+pub const fn encode_int8(value: f32) -> i8 {
+    encode_int8_f64(value as f64)
 }
 
 /// [`encode_int8`] of a value that f32 would have to round first.
 #[inline]
-pub(super) fn encode_int8_f64(value: f64) -> i8 {
-    let limit = f64::from(INT8_MAX);
-    value.clamp(-limit, limit).round_ties_even() as i8
+pub(super) const fn encode_int8_f64(value: f64) -> i8 {
+    // At 1.5 x 2^52 one step of f64 is 1: adding it rounds to nearest even and leaves the integer, in two's
+    // complement, in the low bits. `round_ties_even` is a call to libm where SSE4.1 can't be assumed.
+    const ANCHOR: f64 = (3u64 << 51) as f64;
+    if value.is_nan() {
+        return 0;
+    }
+    (value.clamp(-(INT8_MAX as f64), INT8_MAX as f64) + ANCHOR).to_bits() as i8
 }
 
 /// The code of NaN in E8M0.

@@ -26,6 +26,9 @@ const MAX_INT8_K: usize = i32::MAX as usize / (INT8_MAX as usize * INT8_MAX as u
 const QUOTED: usize = 40;
 
 impl Gemm {
+    /// Environment variable with the user's own shapes: see [`Self::parse_list`].
+    pub const VARIABLE: &str = "HOSTDYNO_GEMM";
+
     /// The shape of M, N, K.
     pub const fn new(m: usize, n: usize, k: usize) -> Self {
         Self { m, n, k }
@@ -51,10 +54,11 @@ impl Gemm {
     /// # Errors
     /// [`Error::Input`] when `text` is not three positive integers, each at most 2^20.
     pub fn parse(text: &str) -> Result<Self> {
-        let next = "Give MxNxK, three positive integers: HOSTDYNO_GEMM=2048x2048x2048";
+        let next =
+            format!("Give MxNxK, three positive integers: {}=2048x2048x2048", Self::VARIABLE);
         let quoted: String = text.trim().chars().take(QUOTED).collect();
         let refuse =
-            |why: &str| Error::input(format!("'{quoted}' is not a GEMM shape: {why}"), next);
+            |why: &str| Error::input(format!("'{quoted}' is not a GEMM shape: {why}"), &next);
         let fields: Vec<&str> = text.split(['x', 'X']).map(str::trim).collect();
         let &[m, n, k] = fields.as_slice() else {
             return Err(refuse("it does not have three dimensions"));

@@ -46,7 +46,7 @@ fn nearest_bf16(value: f32) -> u16 {
     let towards_zero = (value.to_bits() >> 16) as u16;
     let distance = |bits: u16| (f64::from(value) - bf16::from_bits(bits).to_f64()).abs();
     let (low, high) = (distance(towards_zero), distance(towards_zero + 1));
-    if low < high || (low == high && towards_zero % 2 == 0) {
+    if low < high || (low == high && towards_zero.is_multiple_of(2)) {
         towards_zero
     } else {
         towards_zero + 1
@@ -251,6 +251,8 @@ fn shapes_that_cannot_be_stored_are_refused() {
         let error = Matrix::quantise(format, rows, columns, &vec![0.0; length]).unwrap_err();
         assert!(matches!(error, Error::Input { .. }), "{error}");
     }
+    let endless = Matrix::random(Format::Bf16, usize::MAX, 32, 0);
+    assert!(matches!(endless, Err(Error::Input { .. })));
     let nearest = |columns| Format::Mxfp4.check_columns(columns).unwrap_err().to_string();
     assert!(nearest(33).contains("K = 32 ") && nearest(50).contains("K = 64 "));
     assert!(nearest(1).contains("K = 32 "), "{}", nearest(1));

@@ -3,8 +3,10 @@
 use super::*;
 use crate::number::{Format, Scales};
 
+type DotF32 = fn(&[f32], &[f32]) -> f32;
+
 /// How a right kernel may order its additions.
-const ORDERS: [fn(&[f32], &[f32]) -> f32; 4] = [
+const ORDERS: [DotF32; 4] = [
     |a, b| a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b),
     |a, b| a.iter().zip(b).fold(0.0, |sum, (a, b)| a.mul_add(*b, sum)),
     |a, b| a.iter().zip(b).rev().fold(0.0, |sum, (a, b)| a.mul_add(*b, sum)),
@@ -18,18 +20,18 @@ const ORDERS: [fn(&[f32], &[f32]) -> f32; 4] = [
 ];
 
 /// C in f32; int8 as its definition asks, summed in i32 and scaled at the end.
-fn kernel(a: &Matrix, b: &Matrix, order: fn(&[f32], &[f32]) -> f32) -> Vec<f32> {
+fn kernel(a: &Matrix, b: &Matrix, order: DotF32) -> Vec<f32> {
     let rows = |matrix: &Matrix| (0..matrix.rows).map(|i| row_f32(matrix, i)).collect::<Vec<_>>();
     let (a_rows, b_rows) = (rows(a), rows(b));
     let mut c = Vec::with_capacity(a.rows * b.rows);
-    for i in 0..a.rows {
-        for j in 0..b.rows {
+    for (i, a_row) in a_rows.iter().enumerate() {
+        for (j, b_row) in b_rows.iter().enumerate() {
             c.push(if a.format == Format::Int8 {
                 let pairs = a.row_codes(i).iter().zip(b.row_codes(j));
                 let sum: i32 = pairs.map(|(&a, &b)| i32::from(a as i8) * i32::from(b as i8)).sum();
                 sum as f32 * a.row_scale(i) * b.row_scale(j)
             } else {
-                order(&a_rows[i], &b_rows[j])
+                order(a_row, b_row)
             });
         }
     }
