@@ -54,7 +54,9 @@ impl Matrix {
         let row_bytes = format.row_bytes(columns);
         let Some(bytes) = rows.checked_mul(row_bytes) else {
             return Err(Error::input(
-                format!("{rows} rows of {columns} {format} elements are more than any memory holds"),
+                format!(
+                    "{rows} rows of {columns} {format} elements are more than any memory holds"
+                ),
                 "Use a smaller shape",
             ));
         };
