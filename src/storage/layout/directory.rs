@@ -1,4 +1,7 @@
 //! A model directory: its shards, found by `model.safetensors.index.json` where there is one, else by their names.
+//!
+//! Safetensors shards go before GGUF files where a directory has both. Of GGUF files there may be one model, in one file
+//! or split into `<name>-00001-of-00003.gguf` and so on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
@@ -6,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::gguf;
 use super::header::{Header, open_regular, quoted};
 use crate::{Error, Result};
 
@@ -49,19 +53,11 @@ impl ShardSet {
             let files: BTreeSet<&String> = weight_map.values().collect();
             (files.into_iter().map(|name| dir.join(name)).collect(), Some(weight_map))
         } else {
-            let mut paths: Vec<PathBuf> = Vec::new();
-            for entry in names {
-                let path = entry.map_err(|e| Error::path("list", dir, e))?.path();
-                if path.extension().is_some_and(|e| e == "safetensors") {
-                    paths.push(path);
-                }
-            }
-            paths.sort();
-            (paths, None)
+            (by_name(names, dir)?, None)
         };
         if paths.is_empty() {
             return Err(Error::input(
-                format!("{} holds no *.safetensors file", dir.display()),
+                format!("{} holds no *.safetensors or *.gguf file", dir.display()),
                 "Name the directory that holds the model's shards in HOSTDYNO_MODEL_DIR, \
                  or leave it unset to load a synthetic set",
             ));
@@ -69,7 +65,7 @@ impl ShardSet {
         require_all(&paths, dir)?;
         let shards = paths
             .into_iter()
-            .map(|path| Ok(Shard { header: Header::read(&path)?, path }))
+            .map(|path| Ok(Shard { header: read_header(&path)?, path }))
             .collect::<Result<Vec<_>>>()?;
         agree(&shards, index.as_ref(), dir)?;
         Ok(Self { description: dir.display().to_string(), shards, left_out: 0 })
@@ -97,6 +93,67 @@ impl ShardSet {
     pub fn tensors(&self) -> usize {
         self.shards.iter().map(|shard| shard.header.tensors.len()).sum()
     }
+}
+
+/// Reads the header of a shard of either format.
+///
+/// # Errors
+/// When the file can't be read, or is not a well-formed shard with all its data.
+pub fn read_header(path: &Path) -> Result<Header> {
+    if has_extension(path, "gguf") { gguf::read(path) } else { Header::read(path) }
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|e| e == extension)
+}
+
+/// The shards of `dir`, in the order of their names.
+fn by_name(names: std::fs::ReadDir, dir: &Path) -> Result<Vec<PathBuf>> {
+    let (mut safetensors, mut gguf) = (Vec::new(), Vec::new());
+    for entry in names {
+        let path = entry.map_err(|e| Error::path("list", dir, e))?.path();
+        if has_extension(&path, "safetensors") {
+            safetensors.push(path);
+        } else if has_extension(&path, "gguf") {
+            gguf.push(path);
+        }
+    }
+    safetensors.sort();
+    gguf.sort();
+    if safetensors.is_empty() { one_model(gguf, dir) } else { Ok(safetensors) }
+}
+
+/// The files of the only GGUF model among `files`, those that are missing included.
+fn one_model(files: Vec<PathBuf>, dir: &Path) -> Result<Vec<PathBuf>> {
+    let Some(first) = files.first() else { return Ok(files) };
+    let expected = match split_name(first) {
+        Some((stem, count)) => {
+            (1..=count).map(|n| dir.join(format!("{stem}-{n:05}-of-{count:05}.gguf"))).collect()
+        }
+        None => vec![first.clone()],
+    };
+    match files.iter().find(|file| !expected.contains(file)) {
+        None => Ok(expected),
+        Some(other) => Err(Error::input(
+            format!(
+                "{} holds more than one GGUF model: {} and {}",
+                dir.display(),
+                first.display(),
+                other.display()
+            ),
+            "Keep the files of one model in a directory of its own",
+        )),
+    }
+}
+
+/// Stem and number of files of a split model, from `<stem>-<5 digits>-of-<5 digits>.gguf`.
+fn split_name(path: &Path) -> Option<(String, u32)> {
+    let name = path.file_stem()?.to_str()?;
+    let (rest, count) = name.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let whole = digits(number) && digits(count);
+    Some((stem.to_owned(), count.parse().ok()?)).filter(|&(_, count)| whole && count > 0)
 }
 
 /// The part of an index that is used.

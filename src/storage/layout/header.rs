@@ -14,6 +14,7 @@ use safetensors::Dtype;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::tensor::{Element, Tensor};
 use crate::{Error, Result};
 
 /// Longest header in bytes that is accepted: the limit of the reference implementation
@@ -25,21 +26,6 @@ const LENGTH_BYTES: u64 = 8;
 
 /// Most dimensions of a tensor: what the common runtimes can hold (64 in PyTorch).
 const MAX_RANK: usize = 64;
-
-/// One tensor: its type and where its bytes lie in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tensor {
-    /// Name, as in the header.
-    pub name: String,
-    /// Element type.
-    pub dtype: Dtype,
-    /// Elements along each dimension, outermost first.
-    pub shape: Vec<u64>,
-    /// Offset of its first byte, from the start of the file.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
 
 /// What a shard's header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +163,9 @@ fn place(
                 begin - expected
             ));
         }
-        let bytes = tensor_bytes(dtype, &shape)
+        let element = Element::from(dtype);
+        let bytes = element
+            .tensor_bytes(&shape)
             .ok_or_else(|| format!("the size of tensor {name_shown} is not a number of bytes"))?;
         if bytes != end - begin {
             return Err(format!(
@@ -186,23 +174,12 @@ fn place(
             ));
         }
         expected = end;
-        tensors.push(Tensor { name, dtype, shape, offset: data_offset + begin, bytes });
+        tensors.push(Tensor { name, element, shape, offset: data_offset + begin, bytes });
     }
     if expected != data_bytes {
         return Err(format!("{} bytes follow the last tensor", data_bytes - expected));
     }
     Ok(tensors)
-}
-
-/// Bytes of a tensor; `None` on overflow, or when sub-byte elements do not fill whole bytes.
-pub(crate) fn tensor_bytes(dtype: Dtype, shape: &[u64]) -> Option<u64> {
-    let elements = if shape.contains(&0) {
-        0
-    } else {
-        shape.iter().try_fold(1_u64, |n, &dim| n.checked_mul(dim))?
-    };
-    let bits = elements.checked_mul(dtype.bitsize() as u64)?;
-    bits.is_multiple_of(8).then_some(bits / 8)
 }
 
 /// A name from outside, fit for a message: escaped, and cut where it is long.

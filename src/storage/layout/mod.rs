@@ -1,12 +1,20 @@
-//! Which tensor lies where: shard layouts from their headers alone.
+//! Which tensor lies where: shard layouts from their headers alone, and which bytes of them a loader reads.
 //!
-//! [`header`] reads one safetensors file, [`directory`] a model of many. Both take files from outside and answer any
-//! malformed one with an error that names the file and the fault.
+//! [`header`] reads one safetensors file, [`gguf`] one GGUF file, [`directory`] a model of many; [`plan`] turns a model
+//! into byte ranges. Files come from outside: any malformed one is answered with an error that names the file and the
+//! fault.
 
 pub mod directory;
+pub mod extent;
+pub mod gguf;
 pub mod header;
+pub mod plan;
+pub mod tensor;
 #[cfg(test)]
 mod tests;
 
 pub use directory::{Shard, ShardSet};
-pub use header::{Header, Tensor};
+pub use extent::Extent;
+pub use header::Header;
+pub use plan::Plan;
+pub use tensor::{Element, Tensor};

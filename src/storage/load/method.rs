@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::prepared::{POISON, Prepared, open_direct, shrank};
 use crate::Result;
-use crate::storage::layout::Header;
+use crate::storage::layout::directory::read_header;
 use crate::storage::layout::header::open_regular;
 use crate::storage::read::{mapped::Mapping, pread};
 
@@ -66,15 +66,13 @@ impl Method {
         let clock = Instant::now();
         let mut files = Vec::with_capacity(prepared.set.shards.len());
         for shard in &prepared.set.shards {
-            let file = open_regular(&shard.path)?;
-            let header = Header::read_from(&file, &shard.path)?;
-            if header.file_bytes != shard.header.file_bytes {
+            if read_header(&shard.path)?.file_bytes != shard.header.file_bytes {
                 return Err(shrank(&shard.path, shard.header.file_bytes));
             }
-            files.push(file);
-        }
-        if self == Self::Direct {
-            files = open_direct(&prepared.set)?;
+            files.push(match self {
+                Self::Direct => open_direct(&shard.path)?,
+                _ => open_regular(&shard.path)?,
+            });
         }
         let open_parse_s = clock.elapsed().as_secs_f64();
         let clock = Instant::now();

@@ -55,7 +55,7 @@ pub struct Prepared {
     pub memory: RefCell<Buffer>,
     /// Seconds to allocate the memory and touch every page.
     pub prefault_s: f64,
-    /// Seconds to register the memory.
+    /// Seconds to register the memory with the ring.
     pub register_s: f64,
     hashes: OnceCell<Vec<u64>>,
 }
@@ -124,7 +124,7 @@ impl Prepared {
             trials.first().map_or((PLAIN_BLOCK, 1), |best| (best.block_bytes, best.depth));
         reader.limit(depth);
         let clock = Instant::now();
-        reader.register(&mut memory);
+        reader.register_anew(&mut memory);
         let register_s = clock.elapsed().as_secs_f64();
         let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
         Ok(Rc::new(Self {
@@ -176,16 +176,13 @@ pub fn shrank(path: &Path, expected: u64) -> Error {
     )
 }
 
-/// Opens every shard for direct reads.
+/// Opens `path` for direct reads.
 ///
 /// # Errors
-/// When one can't be opened.
-pub fn open_direct(set: &ShardSet) -> Result<Vec<File>> {
-    let open = |path: &Path| {
-        let opened = File::options().read(true).custom_flags(libc::O_DIRECT).open(path);
-        opened.map_err(|e| Error::path("open for direct reads", path, e))
-    };
-    set.shards.iter().map(|shard| open(&shard.path)).collect()
+/// When it can't be opened.
+pub fn open_direct(path: &Path) -> Result<File> {
+    let opened = File::options().read(true).custom_flags(libc::O_DIRECT).open(path);
+    opened.map_err(|e| Error::path("open for direct reads", path, e))
 }
 
 /// Alignment of direct reads of `path`, or why the file system refuses them.
@@ -216,7 +213,7 @@ fn calibrate(
     align: u64,
     load_time: Duration,
 ) -> Result<Vec<Trial>> {
-    let files = open_direct(set)?;
+    let files = set.shards.iter().map(|s| open_direct(&s.path)).collect::<Result<Vec<_>>>()?;
     let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
     reader.register(memory);
     let mut calibration =

@@ -3,16 +3,7 @@
 //! No model format is sector-aligned, so a range gets slack at its head and tail: its blocks start at the aligned
 //! offset below it and end at the aligned offset above, and the payload is found at `placement` in memory.
 
-/// A byte range of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Index of the file.
-    pub file: usize,
-    /// First byte.
-    pub offset: u64,
-    /// Length in bytes.
-    pub bytes: u64,
-}
+use crate::storage::layout::Extent;
 
 /// One read: at most a block, aligned in the file and in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

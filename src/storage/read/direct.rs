@@ -39,6 +39,14 @@ impl Direct {
         }
     }
 
+    /// [`Self::register`] even if the memory is registered already, to see how long it takes.
+    pub fn register_anew(&mut self, memory: &mut Buffer) {
+        if let Ok(ring) = &mut self.ring {
+            ring.unregister();
+            ring.register(memory);
+        }
+    }
+
     /// Reads `blocks` of `files`, opened for direct I/O, into `memory`.
     ///
     /// # Errors

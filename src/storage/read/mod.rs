@@ -15,7 +15,7 @@ mod sigbus;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{Block, Blocks, Extent};
+pub use blocks::{Block, Blocks};
 pub use direct::Direct;
 pub use drive::{Completion, Fault, Queue, Read, drive};
 pub use refusal::Refusal;

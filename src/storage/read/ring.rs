@@ -86,9 +86,7 @@ impl Ring {
         if self.registered == Some(range) || range.1 == 0 {
             return;
         }
-        if self.registered.take().is_some() {
-            let _ = self.ring.submitter().unregister_buffers(); // fails only when nothing is registered
-        }
+        self.unregister();
         let pieces: Vec<libc::iovec> = (0..range.1)
             .step_by(REGISTERED_BYTES)
             .map(|at| libc::iovec {
@@ -101,6 +99,13 @@ impl Ring {
         match unsafe { self.ring.submitter().register_buffers(&pieces) } {
             Ok(()) => self.registered = Some(range),
             Err(e) => self.refusals.push(Refusal::new("registered memory", &e)),
+        }
+    }
+
+    /// Undoes [`Self::register`].
+    pub fn unregister(&mut self) {
+        if self.registered.take().is_some() {
+            let _ = self.ring.submitter().unregister_buffers(); // fails only when nothing is registered
         }
     }
 

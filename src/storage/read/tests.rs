@@ -8,6 +8,7 @@ use rand::{RngCore, SeedableRng};
 
 use super::*;
 use crate::host::{Buffer, Disjoint, Pages};
+use crate::storage::layout::Extent;
 
 /// Files of random bytes of these lengths.
 fn files(lengths: &[usize]) -> (tempfile::TempDir, Vec<std::path::PathBuf>, Vec<Vec<u8>>) {

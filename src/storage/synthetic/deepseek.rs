@@ -6,7 +6,7 @@
 
 use safetensors::Dtype;
 
-use crate::storage::layout::header::tensor_bytes;
+use crate::storage::layout::Element;
 
 /// Rows and columns that share a scale.
 const BLOCK: u64 = 128;
@@ -25,7 +25,7 @@ pub struct Spec {
 impl Spec {
     /// Bytes of its data.
     pub fn bytes(&self) -> u64 {
-        tensor_bytes(self.dtype, &self.shape).unwrap_or(0) // whole-byte types and known dimensions: always a number
+        Element::from(self.dtype).tensor_bytes(&self.shape).unwrap_or(0) // whole-byte types and known dimensions: always a number
     }
 }
 

@@ -1,0 +1,332 @@
+//! One GGUF file's header: which tensor lies where. No tensor data is read.
+//!
+//! Format (`docs/gguf.md` of ggml-org/ggml), little endian: `GGUF`, version, number of tensors, number of key-value
+//! pairs; the pairs; the tensors' names, shapes, types and offsets; then, aligned, their data. Values are skipped
+//! except for the alignment. The file comes from outside: every count is bounded by the bytes that are left, and the
+//! header by [`MAX_HEADER_BYTES`], before anything is allocated or looped over.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::header::{Header, open_regular, quoted};
+use super::tensor::{Element, Tensor};
+use crate::{Error, Result};
+
+/// Longest header in bytes that is accepted; the largest published ones (tokenizers of 200,000 entries) have about
+/// 20 MB.
+const MAX_HEADER_BYTES: u64 = 1 << 28;
+
+/// Versions with this layout of counts.
+const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+
+/// Alignment of tensors unless `general.alignment` says otherwise.
+const DEFAULT_ALIGNMENT: u64 = 32;
+
+/// Most dimensions of a tensor (`GGML_MAX_DIMS`).
+const MAX_DIMENSIONS: u32 = 4;
+
+/// Fewest bytes that describe a tensor: empty name, no dimension, type and offset.
+const MIN_TENSOR_BYTES: u64 = 8 + 4 + 4 + 8;
+
+/// Deepest nesting of arrays in arrays.
+const MAX_NESTING: u32 = 4;
+
+/// What is wrong with the file, or why it can't be read.
+enum Fault {
+    Malformed(String),
+    Io(std::io::Error),
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads and checks the header of the regular file `path`.
+///
+/// # Errors
+/// When the file can't be read, or is not a well-formed GGUF file with all its data.
+pub fn read(path: &Path) -> Result<Header> {
+    read_from(&open_regular(path)?, path)
+}
+
+/// [`read`] on an open file; `path` is for messages.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_from(file: &File, path: &Path) -> Result<Header> {
+    let file_bytes = file.metadata().map_err(|e| Error::path("examine", path, e))?.len();
+    let parsed = file.try_clone().map_err(Fault::Io).and_then(|file| {
+        use std::io::Seek;
+        let mut file = file;
+        file.rewind()?;
+        parse(BufReader::new(file), file_bytes)
+    });
+    parsed.map_err(|fault| match fault {
+        Fault::Malformed(what) => malformed(path, &what),
+        Fault::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            malformed(path, "it ends in the middle of its header")
+        }
+        Fault::Io(e) => Error::path("read the header of", path, e),
+    })
+}
+
+fn malformed(path: &Path, what: &str) -> Error {
+    Error::input(
+        format!("{} is not a usable GGUF file: {what}", path.display()),
+        "Download it again and compare its checksum, or name another directory",
+    )
+}
+
+/// Parses the header at the start of `source`, which belongs to a file of `file_bytes`.
+fn parse(source: impl Read, file_bytes: u64) -> Result<Header, Fault> {
+    let mut input = Input { source, at: 0, end: file_bytes.min(MAX_HEADER_BYTES) };
+    let bad = |what: String| Err(Fault::Malformed(what));
+    if &input.bytes::<4>()? != b"GGUF" {
+        return bad("it does not start with GGUF".into());
+    }
+    let version = input.u32()?;
+    if !VERSIONS.contains(&version) {
+        return bad(format!(
+            "it has version {version}; versions 2 and 3 in little endian are known"
+        ));
+    }
+    let (tensor_count, pair_count) = (input.u64()?, input.u64()?);
+    let mut alignment = DEFAULT_ALIGNMENT;
+    for _ in 0..pair_count {
+        let key = input.string()?;
+        let kind = input.u32()?;
+        if key == "general.alignment" {
+            alignment = match kind {
+                4 => u64::from(input.u32()?),
+                _ => return bad("general.alignment is not a u32".into()),
+            };
+        } else {
+            input.skip_value(kind, 0)?;
+        }
+    }
+    if alignment == 0 || !alignment.is_multiple_of(8) {
+        return bad(format!("its alignment of {alignment} is not a multiple of 8"));
+    }
+    if tensor_count > input.left() / MIN_TENSOR_BYTES {
+        return bad(format!("it claims {tensor_count} tensors in {} bytes", input.left()));
+    }
+    let mut tensors = Vec::new();
+    for _ in 0..tensor_count {
+        tensors.push(input.tensor()?);
+    }
+    place(tensors, input.at, file_bytes, alignment).map_err(Fault::Malformed)
+}
+
+/// Makes offsets absolute and checks that the tensors follow each other inside the file.
+fn place(
+    mut tensors: Vec<Tensor>,
+    header_bytes: u64,
+    file_bytes: u64,
+    alignment: u64,
+) -> Result<Header, String> {
+    let data_offset = header_bytes.next_multiple_of(alignment);
+    let mut names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("tensor {} is there twice", quoted(pair[0])));
+    }
+    tensors.sort_by_key(|t| (t.offset, t.bytes));
+    let mut end = 0_u64;
+    for tensor in &mut tensors {
+        let name = quoted(&tensor.name);
+        let begin = tensor.offset;
+        if !begin.is_multiple_of(alignment) {
+            return Err(format!(
+                "tensor {name} begins at {begin}, not at a multiple of {alignment}"
+            ));
+        }
+        if begin < end {
+            return Err(format!("tensor {name} overlaps the one before it at byte {begin}"));
+        }
+        if begin - end >= alignment {
+            return Err(format!("there is a hole of {} bytes before tensor {name}", begin - end));
+        }
+        tensor.offset = data_offset.checked_add(begin).ok_or("an offset overflows")?;
+        let last = tensor.offset.checked_add(tensor.bytes).filter(|&last| last <= file_bytes);
+        if last.is_none() {
+            return Err(format!(
+                "tensor {name} ends beyond the {file_bytes} bytes of the file: it is truncated"
+            ));
+        }
+        end = begin + tensor.bytes;
+    }
+    Ok(Header { data_offset: data_offset.min(file_bytes), file_bytes, tensors })
+}
+
+/// The header as a stream that knows how much may still come.
+struct Input<R> {
+    source: R,
+    at: u64,
+    end: u64,
+}
+
+impl<R: Read> Input<R> {
+    fn left(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// Accounts for `count` bytes that are about to be read.
+    fn claim(&mut self, count: u64) -> Result<(), Fault> {
+        if count > self.left() {
+            let what = format!("its header asks for {count} bytes where {} are left", self.left());
+            return Err(Fault::Malformed(what));
+        }
+        self.at += count;
+        Ok(())
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        self.claim(N as u64)?;
+        let mut bytes = [0; N];
+        self.source.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        Ok(u32::from_le_bytes(self.bytes()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Fault> {
+        Ok(u64::from_le_bytes(self.bytes()?))
+    }
+
+    fn string(&mut self) -> Result<String, Fault> {
+        let length = self.u64()?;
+        self.claim(length)?;
+        let mut bytes = vec![0; length as usize];
+        self.source.read_exact(&mut bytes)?;
+        String::from_utf8(bytes).map_err(|_| Fault::Malformed("a name is not UTF-8".into()))
+    }
+
+    fn skip(&mut self, count: u64) -> Result<(), Fault> {
+        self.claim(count)?;
+        let skipped = std::io::copy(&mut (&mut self.source).take(count), &mut std::io::sink())?;
+        if skipped < count {
+            Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Passes over a value of type `kind`.
+    fn skip_value(&mut self, kind: u32, nesting: u32) -> Result<(), Fault> {
+        match kind {
+            8 => {
+                let length = self.u64()?;
+                self.skip(length)
+            }
+            9 if nesting < MAX_NESTING => {
+                let (kind, count) = (self.u32()?, self.u64()?);
+                if let Some(bytes) = scalar_bytes(kind) {
+                    return self.skip(count.saturating_mul(bytes));
+                }
+                // Every string and array takes at least 8 bytes, so the bytes that are left bound the loop.
+                for _ in 0..count {
+                    self.skip_value(kind, nesting + 1)?;
+                }
+                Ok(())
+            }
+            _ => match scalar_bytes(kind) {
+                Some(bytes) => self.skip(bytes),
+                None => Err(Fault::Malformed(format!("a value has the unknown type {kind}"))),
+            },
+        }
+    }
+
+    fn tensor(&mut self) -> Result<Tensor, Fault> {
+        let name = self.string()?;
+        let dimensions = self.u32()?;
+        if dimensions > MAX_DIMENSIONS {
+            let what = format!(
+                "tensor {} has {dimensions} dimensions, more than {MAX_DIMENSIONS}",
+                quoted(&name)
+            );
+            return Err(Fault::Malformed(what));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..dimensions {
+            shape.push(self.u64()?);
+        }
+        shape.reverse(); // innermost first in the file
+        let kind = self.u32()?;
+        let offset = self.u64()?;
+        let element = element(kind).ok_or_else(|| {
+            Fault::Malformed(format!("tensor {} has the unknown type {kind}", quoted(&name)))
+        })?;
+        let whole_rows = shape.last().is_none_or(|row| row.is_multiple_of(element.elements));
+        match element.tensor_bytes(&shape).filter(|_| whole_rows) {
+            Some(bytes) => Ok(Tensor { name, element, shape, offset, bytes }),
+            None => {
+                let what = format!(
+                    "the size of tensor {} is not a number of {} blocks",
+                    quoted(&name),
+                    element.name
+                );
+                Err(Fault::Malformed(what))
+            }
+        }
+    }
+}
+
+/// Bytes of a value that is neither string nor array.
+fn scalar_bytes(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
+    }
+}
+
+/// The tensor type of number `kind`: elements and bytes of a block (`ggml.h`, `ggml-common.h` of ggml-org/ggml).
+fn element(kind: u32) -> Option<Element> {
+    let (name, elements, bytes) = match kind {
+        0 => ("F32", 1, 4),
+        1 => ("F16", 1, 2),
+        2 => ("Q4_0", 32, 18),
+        3 => ("Q4_1", 32, 20),
+        6 => ("Q5_0", 32, 22),
+        7 => ("Q5_1", 32, 24),
+        8 => ("Q8_0", 32, 34),
+        9 => ("Q8_1", 32, 36),
+        10 => ("Q2_K", 256, 84),
+        11 => ("Q3_K", 256, 110),
+        12 => ("Q4_K", 256, 144),
+        13 => ("Q5_K", 256, 176),
+        14 => ("Q6_K", 256, 210),
+        15 => ("Q8_K", 256, 292),
+        16 => ("IQ2_XXS", 256, 66),
+        17 => ("IQ2_XS", 256, 74),
+        18 => ("IQ3_XXS", 256, 98),
+        19 => ("IQ1_S", 256, 50),
+        20 => ("IQ4_NL", 32, 18),
+        21 => ("IQ3_S", 256, 110),
+        22 => ("IQ2_S", 256, 82),
+        23 => ("IQ4_XS", 256, 136),
+        24 => ("I8", 1, 1),
+        25 => ("I16", 1, 2),
+        26 => ("I32", 1, 4),
+        27 => ("I64", 1, 8),
+        28 => ("F64", 1, 8),
+        29 => ("IQ1_M", 256, 56),
+        30 => ("BF16", 1, 2),
+        34 => ("TQ1_0", 256, 54),
+        35 => ("TQ2_0", 256, 66),
+        39 => ("MXFP4", 32, 17),
+        _ => return None,
+    };
+    Some(Element { name, elements, bytes })
+}
+
+#[cfg(test)]
+#[path = "gguf_tests.rs"]
+mod tests;
