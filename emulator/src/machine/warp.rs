@@ -6,7 +6,7 @@
 use crate::ptx::{Code, Lanes, Pred, PredSource, Reg};
 
 /// What every register holds before it is written.
-const REGISTER_POISON: u64 = 0xDEAD_BEEF;
+pub(super) const REGISTER_POISON: u64 = 0xDEAD_BEEF;
 /// What local memory holds before it is written.
 const LOCAL_POISON: u8 = 0xCD;
 /// After this many instructions of diverged lanes the group that waits longest gets a turn: a lane may spin on what

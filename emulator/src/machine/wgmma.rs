@@ -5,6 +5,7 @@
 
 use super::context::Context;
 use super::race::Proxy;
+use super::warp::REGISTER_POISON;
 use super::{Fault, FaultKind};
 use crate::ptx::{Lanes, Reg, SHARED_BASE, WgmmaOp};
 use crate::tensor::wgmma::{Failure, OperandA, Options, Wgmma};
@@ -32,6 +33,26 @@ struct Accumulators {
     values: Vec<Lanes>,
     /// Products still to be added.
     pending: usize,
+    /// Registers that an accumulator was moved to while in flight.
+    copies: Vec<Moved>,
+}
+
+/// A move of an accumulator in flight: it lands with it. Compilers unpack halves before the wait.
+struct Moved {
+    to: Reg,
+    /// Index of the accumulator.
+    from: usize,
+    /// Its lowest bit that is moved.
+    shift: u32,
+    /// Bits moved.
+    bits: u32,
+}
+
+impl Moved {
+    fn value(&self, accumulator: &Lanes) -> Lanes {
+        let keep = if self.bits >= 64 { u64::MAX } else { (1 << self.bits) - 1 };
+        accumulator.map(|x| x >> self.shift & keep)
+    }
 }
 
 /// A warp's products in flight.
@@ -57,6 +78,17 @@ impl Pipeline {
     pub fn commit(&mut self) {
         let group = std::mem::take(&mut self.open);
         self.groups.push_back(group);
+    }
+
+    /// Notes that bits of a register are moved to another: if it is an accumulator in flight, so is the other now.
+    pub fn note_move(&mut self, from: Reg, to: Reg, shift: u32, bits: u32) {
+        for accumulators in self.accumulators.iter_mut().filter(|a| a.pending > 0) {
+            let direct = accumulators.registers.iter().position(|r| *r == from).map(|index| (index, 0));
+            let again = || accumulators.copies.iter().find(|c| c.to == from).map(|c| (c.from, c.shift));
+            if let Some((index, base)) = direct.or_else(again) {
+                accumulators.copies.push(Moved { to, from: index, shift: base + shift, bits });
+            }
+        }
     }
 
     /// Whether anything is in flight.
@@ -124,7 +156,7 @@ impl Context<'_, '_> {
             self.warp.poison(*reg, u32::MAX);
         }
         let pipeline = &mut self.warp.wgmma;
-        let entry = Accumulators { registers: op.d.clone(), values, pending: 1 };
+        let entry = Accumulators { registers: op.d.clone(), values, pending: 1, copies: Vec::new() };
         match pipeline.accumulators.iter().position(|a| a.pending == 0) {
             Some(free) => {
                 pipeline.accumulators[free] = entry;
@@ -178,6 +210,12 @@ impl Context<'_, '_> {
         if accumulators.pending == 0 {
             let registers = std::mem::take(&mut accumulators.registers);
             let values = std::mem::take(&mut accumulators.values);
+            for moved in std::mem::take(&mut accumulators.copies) {
+                // Unless something else was written there since.
+                if *self.warp.register(moved.to) == moved.value(&[REGISTER_POISON; 32]) {
+                    self.warp.write(moved.to, u32::MAX, &moved.value(&values[moved.from]));
+                }
+            }
             for (reg, value) in registers.iter().zip(&values) {
                 self.warp.write(*reg, u32::MAX, value);
             }

@@ -2,7 +2,7 @@
 
 use crate::machine::context::Context;
 use crate::machine::warp::lanes;
-use crate::ptx::{Alu, BoolOp, CarryKind, Lanes, PredSource, Source};
+use crate::ptx::{Alu, BoolOp, CarryKind, Lanes, PredSource, Reg, Source};
 
 impl Context<'_, '_> {
     pub(super) fn alu(&mut self, alu: &Alu, mask: u32) {
@@ -82,6 +82,7 @@ impl Context<'_, '_> {
                     let at = i as u32 * bits;
                     let source = if at < 64 { &values } else { &upper };
                     if let Some(to) = to {
+                        self.note_move(*from, *to, at, *bits);
                         self.warp.write(*to, mask, &source.map(|x| x >> (at % 64) & keep));
                     }
                 }
@@ -116,7 +117,17 @@ impl Context<'_, '_> {
         }
     }
 
-    fn copy(&mut self, to: crate::ptx::Reg, a: Source, mask: u32) {
+    /// A move of a matrix product in flight lands with it.
+    fn note_move(&mut self, from: Source, to: Reg, shift: u32, bits: u32) {
+        if let Source::Register(from) = from
+            && !self.warp.wgmma.is_idle()
+        {
+            self.warp.wgmma.note_move(from, to, shift, bits);
+        }
+    }
+
+    fn copy(&mut self, to: Reg, a: Source, mask: u32) {
+        self.note_move(a, to, 0, 64);
         if let Source::Register(from) = a
             && to.bits == 128
         {
@@ -129,7 +140,7 @@ impl Context<'_, '_> {
         self.warp.write(to, mask, &values.map(|x| x & keep));
     }
 
-    fn pack(&mut self, to: crate::ptx::Reg, parts: &[Source], bits: u32, mask: u32) {
+    fn pack(&mut self, to: Reg, parts: &[Source], bits: u32, mask: u32) {
         let keep = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
         let mut halves = [[0u64; 32]; 2];
         for (i, part) in parts.iter().enumerate() {
