@@ -83,8 +83,10 @@ impl Pipeline {
     /// Notes that bits of a register are moved to another: if it is an accumulator in flight, so is the other now.
     pub fn note_move(&mut self, from: Reg, to: Reg, shift: u32, bits: u32) {
         for accumulators in self.accumulators.iter_mut().filter(|a| a.pending > 0) {
-            let direct = accumulators.registers.iter().position(|r| *r == from).map(|index| (index, 0));
-            let again = || accumulators.copies.iter().find(|c| c.to == from).map(|c| (c.from, c.shift));
+            let direct =
+                accumulators.registers.iter().position(|r| *r == from).map(|index| (index, 0));
+            let again =
+                || accumulators.copies.iter().find(|c| c.to == from).map(|c| (c.from, c.shift));
             if let Some((index, base)) = direct.or_else(again) {
                 accumulators.copies.push(Moved { to, from: index, shift: base + shift, bits });
             }
@@ -156,7 +158,8 @@ impl Context<'_, '_> {
             self.warp.poison(*reg, u32::MAX);
         }
         let pipeline = &mut self.warp.wgmma;
-        let entry = Accumulators { registers: op.d.clone(), values, pending: 1, copies: Vec::new() };
+        let entry =
+            Accumulators { registers: op.d.clone(), values, pending: 1, copies: Vec::new() };
         match pipeline.accumulators.iter().position(|a| a.pending == 0) {
             Some(free) => {
                 pipeline.accumulators[free] = entry;
