@@ -216,8 +216,9 @@ impl Context<'_, '_> {
         phase: u64,
         parity: bool,
     ) -> Result<bool, Fault> {
+        let parity_passed = self.machine.image.module.rules.parity_passed;
         let passed = |object: &Mbarrier| {
-            if parity { object.phase & 1 != phase & 1 } else { object.phase > phase >> 20 }
+            if parity { parity_passed(object.phase, phase) } else { object.phase > phase >> 20 }
         };
         if !passed(self.object(rank, offset)?) {
             self.deliver(rank, offset)?;

@@ -42,6 +42,12 @@ pub struct Rules {
     pub tensor_scale: fn(index: u32, id: u32, block: u32) -> (u32, u32, u32),
     /// Lanes that a row of `tcgen05.cp` goes to; see [`tensor_copy::lanes`].
     pub copy_lanes: fn(tensor_copy::Spread, row: u32) -> [Option<u32>; 4],
+    /// How many groups a `wait_group` with this operand leaves in flight (`cp.async`, bulk copies,
+    /// `wgmma`): as many as it says.
+    pub groups_left: fn(u32) -> u32,
+    /// Whether `mbarrier.try_wait.parity` succeeds in a phase: when the phase that runs has the other
+    /// parity.
+    pub parity_passed: fn(phase: u64, parity: u64) -> bool,
 }
 
 /// The rules of PTX ISA 9.0.
@@ -62,6 +68,8 @@ pub const ISA: Rules = Rules {
     row_lane: tcgen05::row_lane,
     tensor_scale: tcgen05::scale_place,
     copy_lanes: tensor_copy::lanes,
+    groups_left: |operand| operand,
+    parity_passed: |phase, parity| phase & 1 != parity & 1,
 };
 
 impl Default for Rules {

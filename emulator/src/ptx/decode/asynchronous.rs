@@ -31,12 +31,20 @@ pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
         input.take::<0>()?;
         AsyncOp::Wait { left: None }
     } else if q.take("wait_group") {
-        AsyncOp::Wait { left: Some(input.take::<1>()?[0].constant()? as u32) }
+        AsyncOp::Wait { left: Some(groups_left(input)?) }
     } else if q.take("mbarrier") {
         mbarrier_arrive(input)?
     } else {
         copy(input)?
     }))
+}
+
+/// The operand of a `wait_group`.
+fn groups_left(input: &Input<'_, '_>) -> Result<u32, String> {
+    let operand = input.take::<1>()?[0].constant()?;
+    let operand =
+        u32::try_from(operand).map_err(|_| format!("wait_group {operand} is out of range"))?;
+    Ok((input.rules.groups_left)(operand))
 }
 
 fn mbarrier_arrive(input: &mut Input<'_, '_>) -> Result<AsyncOp, String> {
@@ -84,7 +92,7 @@ fn bulk(input: &mut Input<'_, '_>, reduce: bool) -> Decoded {
     }
     if q.take("wait_group") {
         let read = q.take("read");
-        let left = input.take::<1>()?[0].constant()? as u32;
+        let left = groups_left(input)?;
         return Ok(Op::Async(AsyncOp::BulkWait { left, read }));
     }
     let prefetch = q.take("prefetch");

@@ -82,8 +82,11 @@ fn wgmma(input: &Input<'_, '_>, names: &[&str]) -> Result<TensorOp, String> {
         ["commit_group", "sync", "aligned"] => return Ok(TensorOp::WgmmaCommit),
         ["wait_group", "sync", "aligned"] => {
             let left = input.take::<1>()?[0].constant()?;
-            return match usize::try_from(left) {
-                Ok(left) if left <= 7 => Ok(TensorOp::WgmmaWait { left }),
+            return match u32::try_from(left) {
+                Ok(left) if left <= 7 => {
+                    let left = (input.rules.groups_left)(left);
+                    Ok(TensorOp::WgmmaWait { left: left as usize })
+                }
                 _ => Err(format!("wait_group {left} is not in 0..=7")),
             };
         }
