@@ -76,9 +76,9 @@ fn arguments_can_come_in_one_buffer() {
         buffer[8..].copy_from_slice(&77_u32.to_le_bytes());
         let launch = |mut size: usize, pointers: *mut *mut c_void| {
             let mut extra = [
-                1 as *mut c_void,
+                std::ptr::without_provenance_mut(1),
                 buffer.as_ptr().cast_mut().cast(),
-                2 as *mut c_void,
+                std::ptr::without_provenance_mut(2),
                 (&raw mut size).cast(),
                 std::ptr::null_mut(),
             ];

@@ -9,6 +9,8 @@ mod launch_rules;
 mod memory;
 mod modules;
 mod nvrtc;
+mod nvrtc_kernels;
+mod pointers;
 mod ptx;
 mod streams;
 mod support;

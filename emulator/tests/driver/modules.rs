@@ -88,7 +88,7 @@ fn machine_code_garbage_and_nothing_are_refused() {
             unsafe { sys::cuModuleLoadData(&mut module, image) }
         };
         let none = CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU;
-        assert_eq!(load_image(b"\x7fELF\x02\x01\x01\x00".as_ptr().cast()), none);
+        assert_eq!(load_image([0x7f, b'E', b'L', b'F', 2, 1, 1, 0_u8].as_ptr().cast()), none);
         assert_eq!(load_image(0x0001_0001_ba55_ed50_u64.to_le_bytes().as_ptr().cast()), none);
         assert_eq!(load_image(std::ptr::null()), CUresult::CUDA_ERROR_INVALID_VALUE);
         assert_eq!(load_image(c"\xff\xfe".as_ptr().cast()), CUresult::CUDA_ERROR_INVALID_IMAGE);

@@ -1,36 +1,10 @@
 //! The whole way: CUDA C++, NVRTC, PTX, this driver. Each program is written against cudarc and knows nothing of the
 //! emulator. Without NVRTC the tests say so and pass: `./setup.sh` fetches it.
 
-use crate::support::{nvrtc_folders, on_emulator, test_of};
+use crate::support::{TensorMap, address_of, compile, config, with_nvrtc};
 use cudarc::driver::sys::{self, CUevent_flags, CUresult};
-use cudarc::driver::{CudaContext, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
-use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
+use cudarc::driver::{CudaContext, DevicePtr, PushKernelArg};
 use std::ffi::c_void;
-use std::sync::Arc;
-
-/// Runs the body of a test on an emulated GPU, unless there is no NVRTC.
-fn with_nvrtc(gpu: &str, body: impl FnOnce()) {
-    // SAFETY: only asks the loader for the library.
-    let installed = unsafe { cudarc::nvrtc::sys::is_culib_present() };
-    if nvrtc_folders().is_empty() && !installed {
-        let command = "./setup.sh, or: pip install --target .cuda nvidia-cuda-nvrtc";
-        eprintln!("SKIPPED {}: no NVRTC. Run {command}", test_of(&body));
-        return;
-    }
-    on_emulator(&[("HOSTDYNO_EMULATED_GPU", gpu)], body);
-}
-
-fn compile(source: &str, architecture: &str) -> Ptx {
-    let options = CompileOptions {
-        options: vec![format!("--gpu-architecture={architecture}"), "--std=c++17".into()],
-        ..Default::default()
-    };
-    compile_ptx_with_opts(source, options).expect("it compiles")
-}
-
-fn config(blocks: u32, threads: u32) -> LaunchConfig {
-    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
-}
 
 /// Small whole numbers, different everywhere: products and sums are exact in f32.
 fn number(index: usize) -> f32 {
@@ -142,14 +116,6 @@ fn sm_80_asynchronous_copies_ldmatrix_and_mma() {
     });
 }
 
-/// `CUtensorMap`, to be passed by value.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct TensorMap([u64; 16]);
-
-// SAFETY: plain bytes, laid out as the kernel's parameter.
-unsafe impl DeviceRepr for TensorMap {}
-
 /// A map of bf16 rows with a box of 64 columns and `rows` rows, 128-byte swizzle.
 fn tensor_map(
     address: u64,
@@ -177,10 +143,6 @@ fn tensor_map(
         )
     };
     (code, map)
-}
-
-fn address_of<T>(slice: &impl DevicePtr<T>, stream: &Arc<CudaStream>) -> u64 {
-    slice.device_ptr(stream).0
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! bodies are programs on cudarc that know nothing of the emulator.
 
 use cudarc::driver::sys::CUevent_flags;
-use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaStream, LaunchConfig};
-use cudarc::nvrtc::Ptx;
+use cudarc::driver::{
+    CudaContext, CudaEvent, CudaFunction, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
+};
+use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -82,4 +84,43 @@ pub fn timed(stream: &CudaStream) -> CudaEvent {
 /// One block of so many threads, with so many bytes of dynamic shared memory.
 pub fn one_block(threads: u32, dynamic: u32) -> LaunchConfig {
     LaunchConfig { grid_dim: (1, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: dynamic }
+}
+
+/// Runs the body of a test on an emulated GPU, unless there is no NVRTC.
+pub fn with_nvrtc(gpu: &str, body: impl FnOnce()) {
+    // SAFETY: only asks the loader for the library.
+    let installed = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    if nvrtc_folders().is_empty() && !installed {
+        let command = "./setup.sh, or: pip install --target .cuda nvidia-cuda-nvrtc";
+        eprintln!("SKIPPED {}: no NVRTC. Run {command}", test_of(&body));
+        return;
+    }
+    on_emulator(&[("HOSTDYNO_EMULATED_GPU", gpu)], body);
+}
+
+/// PTX of a source for a real architecture.
+pub fn compile(source: &str, architecture: &str) -> Ptx {
+    let options = CompileOptions {
+        options: vec![format!("--gpu-architecture={architecture}"), "--std=c++17".into()],
+        ..Default::default()
+    };
+    compile_ptx_with_opts(source, options).expect("it compiles")
+}
+
+/// So many blocks of so many threads.
+pub fn config(blocks: u32, threads: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
+}
+
+/// `CUtensorMap`, to be passed by value.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub struct TensorMap(pub [u64; 16]);
+
+// SAFETY: plain bytes, laid out as the kernel's parameter.
+unsafe impl DeviceRepr for TensorMap {}
+
+/// Device address of a slice.
+pub fn address_of<T>(slice: &impl DevicePtr<T>, stream: &Arc<CudaStream>) -> u64 {
+    slice.device_ptr(stream).0
 }
