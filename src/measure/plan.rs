@@ -40,11 +40,7 @@ impl Plan {
 
     /// How many default problems the profile measures.
     pub const fn extent(&self) -> Extent {
-        match self.profile {
-            Profile::Quick => Extent::Quick,
-            Profile::Standard => Extent::Standard,
-            Profile::Thorough => Extent::Thorough,
-        }
+        self.profile.extent()
     }
 
     /// Adds a metric. `prepare` is called only if the metric is asked for, when its turn comes; what it returns is
