@@ -93,7 +93,8 @@ pub fn is_binary(image: &[u8]) -> bool {
 /// [`Refusal`] as the module's rules say; a text that does not parse is `CUDA_ERROR_INVALID_PTX` with the line.
 pub fn compile(text: &str, model: &Model, driver: u32) -> std::result::Result<Module, Refusal> {
     let refuse = |code, reason: String| Refusal { code, log: format!("ptxas fatal   : {reason}") };
-    // The version decides first: a text that is newer than the driver may hold what the parser does not know.
+    let unsuitable = |reason| refuse(Code::CUDA_ERROR_INVALID_PTX, reason);
+    // Version and target decide first: a text for another driver or device may hold what the parser does not know.
     if let Some(version) = version_of(text)
         && version > newest_ptx(driver)
     {
@@ -107,6 +108,9 @@ pub fn compile(text: &str, model: &Model, driver: u32) -> std::result::Result<Mo
             ),
         ));
     }
+    if let Some(target) = directive(text, ".target") {
+        check_target(target, model).map_err(unsuitable)?;
+    }
     let module = Module::parse(text).map_err(|error| Refusal {
         code: Code::CUDA_ERROR_INVALID_PTX,
         log: format!(
@@ -114,15 +118,20 @@ pub fn compile(text: &str, model: &Model, driver: u32) -> std::result::Result<Mo
             error.line, error.message
         ),
     })?;
-    check_target(&module.target, model)
-        .map_err(|reason| refuse(Code::CUDA_ERROR_INVALID_PTX, reason))?;
+    // The look above goes by lines; the parser goes by the grammar.
+    check_target(&module.target, model).map_err(unsuitable)?;
     Ok(module)
 }
 
-/// `.version` of a text, without parsing the rest.
+/// What follows a directive that begins a line, without parsing the rest.
+fn directive<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let value = text.lines().find_map(|line| line.trim().strip_prefix(name))?;
+    Some(value.split("//").next().unwrap_or(value).trim())
+}
+
+/// `.version` of a text.
 fn version_of(text: &str) -> Option<Version> {
-    let line = text.lines().map(str::trim).find(|line| line.starts_with(".version"))?;
-    let (major, minor) = line.split_whitespace().nth(1)?.split_once('.')?;
+    let (major, minor) = directive(text, ".version")?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
@@ -197,6 +206,8 @@ mod tests {
         assert!(refusal.log.contains("8.7"), "{}", refusal.log);
         let refusal = compile(".version 9.5\n.target sm_90\n!", model, 13050).expect_err("garbled");
         assert_eq!(refusal.code, Code::CUDA_ERROR_INVALID_PTX);
+        let refusal = compile(".version 8.7 // x\n.target sm_100a // y\n!", model, 13050);
+        assert!(refusal.expect_err("another device").log.contains("sm_100a on sm_90"));
     }
 
     #[test]
