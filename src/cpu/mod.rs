@@ -3,6 +3,7 @@
 //! [`kernel`] holds the register-tile kernels, [`gemm`] the blocked and the streaming product around them. The
 //! instruction set is chosen at run time ([`Isa`]), is part of every kernel path, and can be forced.
 
+pub mod attention;
 pub mod gemm;
 mod isa;
 pub mod kernel;

@@ -1,8 +1,9 @@
 //! Many rows: blocks that stay in cache.
 
+use super::tiles::{Tiles, block_of, factors, operand, pack_block};
 use super::{Gemm, Line, Part, Scratch};
 use crate::cpu::Caches;
-use crate::cpu::kernel::{A_STRIDE, Kernel, LANES, LINE, MAX_PANELS, MAX_ROWS, Merge, Span};
+use crate::cpu::kernel::{A_STRIDE, Kernel, LANES, LINE};
 use crate::number::Matrix;
 
 /// Sizes of the blocks.
@@ -56,171 +57,63 @@ pub unsafe fn multiply(
     scratch: &mut Scratch,
 ) {
     let (kernel, layout, blocking) = (gemm.kernel.as_ref(), gemm.layout, gemm.blocking);
-    let Scratch { a: packed, b: unpacked, rows: factors } = scratch;
-    gemm.factors(part.rows.clone(), a, false, factors);
+    let Scratch { a: packed, b: unpacked, rows: row_factors } = scratch;
+    factors(kernel, a, part.rows.clone(), false, row_factors);
     let k_blocks = layout.k.div_ceil(blocking.k);
     let lines = kernel.unpacked_lines(blocking.k.min(layout.k));
     unpacked.resize(lines * blocking.panels, Line([0; LANES]));
+    let rows_packed = if blocking.resident { k_blocks * part.rows.len() } else { blocking.rows };
+    packed.resize(rows_packed * A_STRIDE, 0);
     if blocking.resident {
-        packed.resize(k_blocks * part.rows.len() * A_STRIDE, 0);
         for block in 0..k_blocks {
             let to = &mut packed[block * part.rows.len() * A_STRIDE..];
-            pack(kernel, a, part.rows.clone(), block_of(blocking, layout.k, block), to);
+            let range = block_of(layout.k, blocking.k, block);
+            pack_block(kernel, a, part.rows.clone(), range, A_STRIDE, to);
         }
-    } else {
-        packed.resize(blocking.rows * A_STRIDE, 0);
     }
 
     for first_panel in part.panels.clone().step_by(blocking.panels) {
         let panels = first_panel..(first_panel + blocking.panels).min(part.panels.end);
+        let column = first_panel * LANES;
+        let columns = (panels.len() * LANES).min(layout.n - column);
         for block in 0..k_blocks {
-            let range = block_of(blocking, layout.k, block);
-            let b = Operand::new(gemm, weights, panels.clone(), range.clone(), lines, unpacked);
+            let range = block_of(layout.k, blocking.k, block);
+            let (b, b_stride) =
+                operand(kernel, &layout, weights, panels.clone(), range.clone(), unpacked);
+            let last = block + 1 == k_blocks;
+            let column_scales = weights[first_panel * layout.panel_bytes()..]
+                .as_ptr()
+                .wrapping_add(layout.scales_at(0));
             for first_row in part.rows.clone().step_by(blocking.rows) {
                 let rows = first_row..(first_row + blocking.rows).min(part.rows.end);
+                let above = first_row - part.rows.start;
                 let a_block = if blocking.resident {
-                    let first = first_row - part.rows.start;
-                    &packed[(block * part.rows.len() + first) * A_STRIDE..]
+                    &packed[(block * part.rows.len() + above) * A_STRIDE..]
                 } else {
-                    pack(kernel, a, rows.clone(), range.clone(), packed);
+                    pack_block(kernel, a, rows.clone(), range.clone(), A_STRIDE, packed);
                     &packed[..]
                 };
                 let tiles = Tiles {
-                    gemm,
+                    kernel,
+                    stream: false,
                     count: kernel.tile_count(range.len()),
-                    first: block == 0,
-                    last: block + 1 == k_blocks,
-                    weights,
-                    c,
-                    factors: &factors[first_row - part.rows.start..],
-                };
-                // SAFETY: the operands cover `rows`, `panels` and the block of K; the part of C is this worker's.
-                unsafe { tiles.run(rows, panels.clone(), a_block, &b) };
-            }
-        }
-    }
-}
-
-fn block_of(blocking: Blocking, k: usize, block: usize) -> std::ops::Range<usize> {
-    block * blocking.k..((block + 1) * blocking.k).min(k)
-}
-
-/// Packs `rows` of A, elements `range` of K.
-fn pack(
-    kernel: &dyn Kernel,
-    a: &Matrix,
-    rows: std::ops::Range<usize>,
-    range: std::ops::Range<usize>,
-    to: &mut [u32],
-) {
-    let bytes = |k: usize| a.format.row_bytes(k);
-    let blocks = |k: usize| k / crate::number::MX_BLOCK;
-    for (row, units) in rows.zip(to.chunks_exact_mut(A_STRIDE)) {
-        let codes = &a.row_codes(row)[bytes(range.start)..bytes(range.end)];
-        let scales = a.row_blocks(row);
-        let scales = scales.get(blocks(range.start)..blocks(range.end)).unwrap_or(&[]);
-        kernel.pack_row(codes, scales, &mut units[..kernel.units(range.len())], false);
-    }
-}
-
-/// A block of B as the tile kernel takes it.
-struct Operand {
-    start: *const u8,
-    stride: usize,
-    first_panel: usize,
-}
-
-impl Operand {
-    fn new(
-        gemm: &Gemm,
-        weights: &[u8],
-        panels: std::ops::Range<usize>,
-        range: std::ops::Range<usize>,
-        lines: usize,
-        unpacked: &mut [Line],
-    ) -> Self {
-        let layout = gemm.layout;
-        let stored = |panel: usize| weights[panel * layout.panel_bytes()..].as_ptr();
-        let first_panel = panels.start;
-        if lines == 0 {
-            let start = stored(first_panel).wrapping_add(layout.codes_at(range.start));
-            return Self { start, stride: layout.panel_bytes(), first_panel };
-        }
-        for (panel, to) in panels.zip(unpacked.chunks_exact_mut(lines)) {
-            let from = stored(panel);
-            let codes = from.wrapping_add(layout.codes_at(range.start));
-            let scales = from.wrapping_add(layout.scales_at(range.start));
-            // SAFETY: the panel holds `range`; `to` has room for a block.
-            unsafe { gemm.kernel.unpack(codes, scales, range.len(), to.as_mut_ptr().cast()) };
-        }
-        Self { start: unpacked.as_ptr().cast(), stride: lines * LINE, first_panel }
-    }
-}
-
-/// The tiles of one block.
-struct Tiles<'a> {
-    gemm: &'a Gemm,
-    count: usize,
-    first: bool,
-    last: bool,
-    weights: &'a [u8],
-    c: *mut f32,
-    factors: &'a [crate::cpu::kernel::RowFactor],
-}
-
-impl Tiles<'_> {
-    /// # Safety
-    /// `a` holds packed `rows`, `b` `panels`; C is valid for both.
-    unsafe fn run(
-        &self,
-        rows: std::ops::Range<usize>,
-        panels: std::ops::Range<usize>,
-        a: &[u32],
-        b: &Operand,
-    ) {
-        let (kernel, layout) = (self.gemm.kernel.as_ref(), self.gemm.layout);
-        let (tile_rows, tile_panels) = kernel.tile_size();
-        // Tiles of nearly the same height: a short last one would cost as much as a full one.
-        let tiles = rows.len().div_ceil(tile_rows);
-        let mut sums = [0u32; MAX_ROWS * MAX_PANELS * LANES];
-        let mut panel = panels.start;
-        while panel < panels.end {
-            let width = if panels.end - panel >= tile_panels { tile_panels } else { 1 };
-            let column = panel * LANES;
-            let stored = self.weights[panel * layout.panel_bytes()..].as_ptr();
-            for tile in 0..tiles {
-                let (top, end) = (rows.len() * tile / tiles, rows.len() * (tile + 1) / tiles);
-                let span = Span {
-                    count: self.count,
-                    a: a[top * A_STRIDE..].as_ptr(),
+                    a: a_block,
                     a_stride: A_STRIDE,
-                    b: b.start.wrapping_add((panel - b.first_panel) * b.stride),
-                    b_stride: b.stride,
-                    scales: 0,
-                    out: sums.as_mut_ptr(),
-                    out_stride: width * LANES,
+                    b,
+                    b_stride,
+                    b_scales: 0,
+                    first: block == 0,
+                    scales: (last && gemm.scaled()).then_some((
+                        &row_factors[above..],
+                        column_scales,
+                        layout.panel_bytes(),
+                    )),
+                    c: c.wrapping_add(first_row * layout.n + column),
+                    c_stride: layout.n,
                 };
-                let scales = (self.last && self.gemm.scaled()).then(|| {
-                    let columns = stored.wrapping_add(layout.scales_at(0)).cast();
-                    (self.factors[top..].as_ptr(), columns, layout.panel_bytes())
-                });
-                // SAFETY: the caller's contract; `sums` has room for a tile.
-                unsafe {
-                    kernel.tile(end - top, width, span);
-                    kernel.merge(Merge {
-                        sums: kernel.sums(),
-                        tile: sums.as_ptr(),
-                        stride: width * LANES,
-                        rows: end - top,
-                        columns: (width * LANES).min(layout.n - column),
-                        c: self.c.add((rows.start + top) * layout.n + column),
-                        c_stride: layout.n,
-                        first: self.first,
-                        scales,
-                    });
-                }
+                // SAFETY: A and B are packed for these rows and columns; the part of C is this worker's.
+                unsafe { tiles.run(rows.len(), columns) };
             }
-            panel += width;
         }
     }
 }

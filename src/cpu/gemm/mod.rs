@@ -17,6 +17,7 @@ mod block;
 mod grid;
 mod pack;
 mod stream;
+pub(in crate::cpu) mod tiles;
 
 use super::kernel::{Kernel, LANES, RowFactor, kernel};
 use super::{Caches, Isa};
@@ -50,7 +51,21 @@ pub struct Scratch {
 /// Sixteen units, on a cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "read through pointers")] [u32; LANES]);
+pub(in crate::cpu) struct Line(pub [u32; LANES]);
+
+impl Line {
+    /// The lines as arrays.
+    pub(in crate::cpu) fn arrays(lines: &[Self]) -> &[[u32; LANES]] {
+        // SAFETY: a line is its array, 64-byte aligned and 64 bytes long.
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
+    }
+
+    /// The lines as arrays, for writing.
+    pub(in crate::cpu) fn arrays_mut(lines: &mut [Self]) -> &mut [[u32; LANES]] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len()) }
+    }
+}
 
 impl Gemm {
     /// Plans a product.
@@ -118,20 +133,6 @@ impl Gemm {
                 block::multiply(self, part, a, weights, c, scratch);
             }
         }
-    }
-
-    /// The factors of `rows` of A.
-    fn factors(
-        &self,
-        rows: std::ops::Range<usize>,
-        a: &Matrix,
-        stream: bool,
-        to: &mut Vec<RowFactor>,
-    ) {
-        to.clear();
-        to.extend(
-            rows.map(|row| self.kernel.row_factor(a.row_codes(row), a.row_scale(row), stream)),
-        );
     }
 
     /// Whether sums are to be multiplied by scales at the end.

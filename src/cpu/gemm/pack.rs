@@ -94,12 +94,25 @@ impl Layout {
     pub fn pack(&self, weights: &Matrix, panels: Range<usize>, packed: &mut [u8]) {
         assert_eq!((weights.format, weights.rows, weights.columns), (self.format, self.n, self.k));
         assert_eq!(packed.len(), panels.len() * self.panel_bytes(), "the panels' length");
+        self.pack_panels(weights, 0, panels, packed);
+    }
+
+    /// Packs `n` rows of a larger matrix, from `first` on, into `packed`.
+    ///
+    /// # Panics
+    /// When `packed` is not [`Self::bytes`] long, or the matrix has fewer rows.
+    pub fn pack_rows(&self, weights: &Matrix, first: usize, packed: &mut [u8]) {
+        assert_eq!(packed.len(), self.bytes(), "the layout's length");
+        self.pack_panels(weights, first, 0..self.panels(), packed);
+    }
+
+    fn pack_panels(&self, weights: &Matrix, first: usize, panels: Range<usize>, packed: &mut [u8]) {
         for (panel, packed) in panels.zip(packed.chunks_exact_mut(self.panel_bytes())) {
             let codes = self.codes_at(self.k);
             packed[..codes].fill(if self.format == Format::Int8 { INT8_OFFSET } else { 0 });
             packed[codes..].fill(0);
             for (lane, row) in (panel * LANES..self.n).take(LANES).enumerate() {
-                self.pack_row(weights, row, lane, packed);
+                self.pack_row(weights, first + row, lane, packed);
             }
         }
     }

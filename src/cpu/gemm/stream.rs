@@ -1,7 +1,8 @@
 //! Few rows: the weights pass by once, from DRAM, and each line is used for all rows as it comes.
 
+use super::tiles::{Tiles, factors, pack_stream};
 use super::{Gemm, Part, Scratch};
-use crate::cpu::kernel::{LANES, MAX_PANELS, MAX_ROWS, Merge, STREAMS, Span};
+use crate::cpu::kernel::LANES;
 use crate::number::Matrix;
 
 /// Computes `part` of C, which has no more rows than a register tile.
@@ -17,54 +18,30 @@ pub unsafe fn multiply(
     scratch: &mut Scratch,
 ) {
     let (kernel, layout, k) = (gemm.kernel.as_ref(), gemm.layout, gemm.shape.k);
-    let rows = part.rows.len();
-    gemm.factors(part.rows.clone(), a, true, &mut scratch.rows);
+    let Scratch { a: packed, rows: row_factors, .. } = scratch;
+    factors(kernel, a, part.rows.clone(), true, row_factors);
     // A line more than the row, so that rows fall into different sets of the cache.
     let stride = kernel.units(k) + LANES;
-    scratch.a.resize(rows * stride, 0);
-    for (row, units) in part.rows.clone().zip(scratch.a.chunks_exact_mut(stride)) {
-        kernel.pack_row(a.row_codes(row), a.row_blocks(row), &mut units[..stride - LANES], true);
-    }
-    let mut sums = [0u32; MAX_ROWS * MAX_PANELS * LANES];
-    let most = if rows == 1 { STREAMS } else { kernel.tile_size().1 };
-    let mut panel = part.panels.start;
-    while panel < part.panels.end {
-        let panels = if part.panels.end - panel >= most { most } else { 1 };
-        let b = weights[panel * layout.panel_bytes()..].as_ptr();
-        let column = panel * LANES;
-        let span = Span {
-            count: kernel.stream_count(k),
-            a: scratch.a.as_ptr(),
-            a_stride: stride,
-            b,
-            b_stride: layout.panel_bytes(),
-            scales: layout.scales_at(0),
-            out: sums.as_mut_ptr(),
-            out_stride: panels * LANES,
-        };
-        let scales = gemm.scaled().then(|| {
-            (
-                scratch.rows.as_ptr(),
-                b.wrapping_add(layout.scales_at(0)).cast(),
-                layout.panel_bytes(),
-            )
-        });
-        // SAFETY: A holds `rows` rows of units, `b` has `panels` panels, `sums` room for a tile; the part of C is
-        // this worker's.
-        unsafe {
-            kernel.stream(rows, panels, span);
-            kernel.merge(Merge {
-                sums: kernel.sums(),
-                tile: sums.as_ptr(),
-                stride: panels * LANES,
-                rows,
-                columns: (panels * LANES).min(layout.n - column),
-                c: c.add(part.rows.start * layout.n + column),
-                c_stride: layout.n,
-                first: true,
-                scales,
-            });
-        }
-        panel += panels;
-    }
+    packed.resize(part.rows.len() * stride, 0);
+    pack_stream(kernel, a, part.rows.clone(), stride, packed);
+    let panels = &weights[part.panels.start * layout.panel_bytes()..];
+    let column = part.panels.start * LANES;
+    let scales = &panels[layout.scales_at(0).min(panels.len())..];
+    let tiles = Tiles {
+        kernel,
+        stream: true,
+        count: kernel.stream_count(k),
+        a: packed,
+        a_stride: stride,
+        b: panels.as_ptr(),
+        b_stride: layout.panel_bytes(),
+        b_scales: layout.scales_at(0),
+        first: true,
+        scales: gemm.scaled().then_some((row_factors, scales.as_ptr(), layout.panel_bytes())),
+        c: c.wrapping_add(part.rows.start * layout.n + column),
+        c_stride: layout.n,
+    };
+    let columns = (part.panels.len() * LANES).min(layout.n - column);
+    // SAFETY: A and B are packed for these rows and columns; the part of C is this worker's.
+    unsafe { tiles.run(part.rows.len(), columns) };
 }

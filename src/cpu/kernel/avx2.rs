@@ -157,6 +157,10 @@ macro_rules! avx2_lines {
             })
         }
         #[inline(always)]
+        unsafe fn byte_to_f32<const BYTE: i32>(quads: I) -> F {
+            both!(quads, |quads| _mm256_cvtepi32_ps(_mm256_srli_epi32::<24>(to_top::<BYTE>(quads))))
+        }
+        #[inline(always)]
         unsafe fn low_bytes(pairs: I) -> I {
             both!(pairs, |pairs| _mm256_and_si256(pairs, _mm256_set1_epi16(0xff)))
         }

@@ -178,6 +178,10 @@ macro_rules! avx512_lines {
             _mm512_castsi512_ps(_mm512_and_si512(top, mask))
         }
         #[inline(always)]
+        unsafe fn byte_to_f32<const BYTE: i32>(quads: __m512i) -> __m512 {
+            _mm512_cvtepi32_ps(_mm512_srli_epi32::<24>(to_top::<BYTE>(quads)))
+        }
+        #[inline(always)]
         unsafe fn low_bytes(pairs: __m512i) -> __m512i {
             _mm512_and_si512(pairs, _mm512_set1_epi16(0xff))
         }

@@ -9,7 +9,8 @@ use super::rows::{PackRow, Packing};
 use super::run::{
     Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
 };
-use super::source::{AsIs, Bf16, E4m3, E5M2_SHIFT, E5m2, Int8};
+use super::softmax::{ScaleColumns, Softmax, Transpose};
+use super::source::{AsIs, Bf16, E2m1, E4m3, E5M2_SHIFT, E5m2, Exact, Int8};
 use super::target::{Bf16Dot, Job, LANES, QuadDot, Target};
 use super::{BLOCK_UNITS, Kernel};
 use crate::cpu::Isa;
@@ -132,6 +133,18 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
         // SAFETY: the caller's contract.
         unsafe { T::dispatch::<Top>(T::ROWS, T::PANELS, span) }
     }
+    unsafe fn softmax(&self, softmax: Softmax) {
+        // SAFETY: the caller's contract.
+        unsafe { T::enter(softmax) }
+    }
+    unsafe fn scale_columns(&self, scale: ScaleColumns) {
+        // SAFETY: the caller's contract.
+        unsafe { T::enter(scale) }
+    }
+    unsafe fn transpose(&self, transpose: Transpose) {
+        // SAFETY: the caller's contract.
+        unsafe { T::enter(transpose) }
+    }
     unsafe fn merge(&self, merge: Merge) {
         // SAFETY: the caller's contract.
         unsafe { T::enter(merge) }
@@ -226,6 +239,29 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
             boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>, FloatDot>(
                 facts,
             )
+        }
+    }
+}
+
+/// The values of attention: weights in f32 times stored codes of any format, scales left to the weights.
+pub fn values<T: Target>(format: Format) -> Box<dyn Kernel> {
+    type Stream<T, S> = Lines<T, FloatDot, Exact<S>, true>;
+    let facts = |group| Facts { group, units: group, ..FLOAT };
+    match format {
+        Format::Bf16 => {
+            boxed::<T, FloatTile<T>, Stream<T, Bf16>, ByLine<FloatDot, Bf16>, FloatDot>(facts(2))
+        }
+        Format::Int8 => {
+            boxed::<T, FloatTile<T>, Stream<T, Int8>, ByLine<FloatDot, Int8>, FloatDot>(facts(4))
+        }
+        Format::Fp8E4m3 => {
+            boxed::<T, FloatTile<T>, Stream<T, E4m3>, ByLine<FloatDot, E4m3>, FloatDot>(facts(4))
+        }
+        Format::Fp8E5m2 => {
+            boxed::<T, FloatTile<T>, Stream<T, E5m2>, ByLine<FloatDot, E5m2>, FloatDot>(facts(4))
+        }
+        Format::Mxfp4 => {
+            boxed::<T, FloatTile<T>, Stream<T, E2m1>, ByLine<FloatDot, E2m1>, FloatDot>(facts(8))
         }
     }
 }

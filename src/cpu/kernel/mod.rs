@@ -15,6 +15,7 @@ mod peak;
 mod portable;
 mod rows;
 mod run;
+mod softmax;
 mod source;
 mod target;
 
@@ -24,6 +25,7 @@ use crate::number::Format;
 pub use finish::{Merge, RowFactor, Sums};
 pub use generic::finite_below;
 pub use run::{STREAMS, Span};
+pub use softmax::{RowState, ScaleColumns, Softmax, Transpose, exp2};
 pub use target::{LANES, LINE};
 
 #[cfg(target_arch = "x86_64")]
@@ -82,6 +84,12 @@ pub trait Kernel: Send + Sync {
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
     /// Runs the tile's dot instruction on operands that stay in registers and L1: see [`peak`](self).
     unsafe fn peak(&self, span: Span);
+    /// Scores to weights: see [`Softmax`].
+    unsafe fn softmax(&self, softmax: Softmax);
+    /// Multiplies the columns of weights: see [`ScaleColumns`].
+    unsafe fn scale_columns(&self, scale: ScaleColumns);
+    /// Turns lines of keys into lines of values: see [`Transpose`].
+    unsafe fn transpose(&self, transpose: Transpose);
     /// Adds a tile to C.
     unsafe fn merge(&self, merge: Merge);
 }
@@ -109,6 +117,23 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
             }
         },
         _ => float_and_int16::<portable::Portable>(format),
+    })
+}
+
+/// The kernels of `isa` that multiply f32 weights by the values of attention in `format`; none when this CPU lacks
+/// the instructions. A group of K is 2, 4 or 8 keys (bf16, int8 and fp8, mxfp4).
+pub fn values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
+    if !isa.available() {
+        return None;
+    }
+    Some(match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::AvxVnni => generic::values::<avx2::Avx2>(format),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
+            generic::values::<avx512::Avx512>(format)
+        }
+        _ => generic::values::<portable::Portable>(format),
     })
 }
 

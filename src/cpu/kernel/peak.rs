@@ -21,8 +21,7 @@ impl<T: Target, D: Dot<T>> Body for Peak<T, D> {
     unsafe fn run<const R: usize, const P: usize>(span: Span) {
         // SAFETY: the caller's contract: two units a row, a line a panel, room for the sums.
         unsafe {
-            // Opaque, or equal sums would be computed once.
-            let mut sums = black_box([[D::zero(); P]; R]);
+            let mut sums = [[D::zero(); P]; R];
             for _ in 0..span.count {
                 let span = black_box(&span);
                 let mut lines = [D::load(span.b); P];

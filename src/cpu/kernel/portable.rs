@@ -120,6 +120,10 @@ impl Target for Portable {
         })
     }
     #[inline(always)]
+    unsafe fn byte_to_f32<const BYTE: i32>(quads: I) -> F {
+        each(quads, |quad| (quad >> (8 * BYTE) & 0xff) as i32 as f32)
+    }
+    #[inline(always)]
     unsafe fn low_bytes(pairs: I) -> I {
         each(pairs, |pair| pair & 0x00ff_00ff)
     }

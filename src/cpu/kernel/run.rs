@@ -72,6 +72,9 @@ impl<B: Body, const R: usize, const P: usize> Job for Size<B, R, P> {
     }
 }
 
+/// Most operand lines of one stored line: eight E2M1 a lane.
+pub const MAX_LINES: usize = 8;
+
 /// What a line is multiplied with and added up by.
 #[allow(clippy::missing_safety_doc, reason = "as for Target")]
 pub trait Dot<T: Target> {
@@ -90,10 +93,10 @@ pub trait Dot<T: Target> {
 /// How stored lines become operand lines.
 #[allow(clippy::missing_safety_doc, reason = "as for Target")]
 pub trait Source<T: Target, D: Dot<T>> {
-    /// Operand lines of one stored line: at most 4.
+    /// Operand lines of one stored line: at most [`MAX_LINES`].
     const LINES: usize;
     /// Expands the line at `from`; entries from `LINES` on are copies of the first.
-    unsafe fn expand(from: *const u8) -> [D::Line; 4];
+    unsafe fn expand(from: *const u8) -> [D::Line; MAX_LINES];
     /// Undoes the power of two by which [`Self::expand`] is off.
     #[inline(always)]
     unsafe fn exact(line: D::Line) -> D::Line {
@@ -112,7 +115,7 @@ impl<T: Target, D: Dot<T>, S: Source<T, D>, const STREAM: bool> Body for Lines<T
             let mut sums = [[D::zero(); P]; R];
             let (mut a, mut b) = (span.a, span.b);
             for _ in 0..span.count {
-                let mut lines = [[D::splat(a); 4]; P];
+                let mut lines = [[D::splat(a); MAX_LINES]; P];
                 for (p, lines) in lines.iter_mut().enumerate() {
                     let line = b.add(p * span.b_stride);
                     if STREAM {

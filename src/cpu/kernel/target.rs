@@ -84,6 +84,8 @@ pub trait Target: 'static + Send + Sync {
     unsafe fn e4m3_scaled<const BYTE: i32>(quads: Self::I) -> Self::F;
     /// Byte `BYTE` of each 32-bit lane, E5M2, as f32 times 2^-112.
     unsafe fn e5m2_scaled<const BYTE: i32>(quads: Self::I) -> Self::F;
+    /// Byte `BYTE` of each 32-bit lane, unsigned, as f32.
+    unsafe fn byte_to_f32<const BYTE: i32>(quads: Self::I) -> Self::F;
     /// 16-bit lanes: the low byte of each, zero-extended.
     unsafe fn low_bytes(pairs: Self::I) -> Self::I;
     /// 16-bit lanes: the high byte of each, zero-extended.
