@@ -50,6 +50,15 @@ impl Isa {
         }
     }
 
+    /// Bits of its vector registers; 128, the baseline's, for portable code.
+    pub const fn register_bits(self) -> u32 {
+        match self {
+            Self::Portable => 128,
+            Self::Avx2 | Self::AvxVnni => 256,
+            Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => 512,
+        }
+    }
+
     /// Whether this CPU, and the operating system, can run it.
     pub fn available(self) -> bool {
         #[cfg(target_arch = "x86_64")]

@@ -4,6 +4,7 @@
 //! instruction set is chosen at run time ([`Isa`]), is part of every kernel path, and can be forced.
 
 pub mod attention;
+mod clock;
 pub mod gemm;
 mod isa;
 pub mod kernel;
@@ -12,7 +13,7 @@ mod subject;
 
 pub use isa::{ISA_VARIABLE, Isa};
 pub use roofline::Ceilings;
-pub use subject::GemmSubject;
+pub use subject::{AttentionSubject, GemmSubject, Peak, PeakSubject};
 
 use crate::host;
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::finish::{Merge, RowFactor, Sums};
 use super::mx::{self, Blocks, UnpackBlocks};
-use super::peak::Peak;
+use super::peak::{Operands, Peak};
 use super::rows::{PackRow, Packing};
 use super::run::{
     Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
@@ -68,6 +68,7 @@ struct Facts {
     stream_factor: f32,
     /// Codes at or above this magnitude are not finite.
     finite_below: u8,
+    operands: Operands,
 }
 
 struct Generic<T, Tile, Stream, U, Top> {
@@ -128,6 +129,9 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span) {
         // SAFETY: the caller's contract.
         unsafe { T::dispatch::<Stream>(rows, panels, span) }
+    }
+    fn operands(&self) -> Operands {
+        self.facts.operands
     }
     unsafe fn peak(&self, span: Span) {
         // SAFETY: the caller's contract.
@@ -204,6 +208,7 @@ const FLOAT: Facts = Facts {
     stream_packing: Packing::Bf16ToF32,
     stream_factor: 1.0,
     finite_below: u8::MAX,
+    operands: Operands::F32,
 };
 
 type FloatTile<T> = Lines<T, FloatDot, AsIs, false>;
@@ -268,7 +273,7 @@ pub fn values<T: Target>(format: Format) -> Box<dyn Kernel> {
 
 /// bf16 and fp8 by bf16 dot products.
 pub fn bf16_dot<T: Bf16Dot>(format: Format) -> Box<dyn Kernel> {
-    let facts = Facts { finite_below: finite_below(format), ..FLOAT };
+    let facts = Facts { finite_below: finite_below(format), operands: Operands::Bf16, ..FLOAT };
     let packed = |packing| Facts {
         group: 4,
         units: 2,
@@ -306,6 +311,7 @@ pub fn int16<T: Target>() -> Box<dyn Kernel> {
         units: 2,
         tile_packing: Packing::Int8ToI16,
         stream_packing: Packing::Int8ToI16,
+        operands: Operands::Int16,
         ..INTEGER
     })
 }
@@ -317,6 +323,7 @@ pub fn quad_dot<T: QuadDot>() -> Box<dyn Kernel> {
             units: 1,
             tile_packing: Packing::Int8Quads,
             stream_packing: Packing::Int8Quads,
+            operands: Operands::Bytes,
             ..INTEGER
         },
     )
@@ -330,6 +337,7 @@ pub fn mxfp4<T: Target>() -> Box<dyn Kernel> {
         units: mx::UNITS,
         tile_packing: packing,
         stream_packing: packing,
+        operands: if T::MX_NARROW { Operands::NarrowBytes } else { Operands::Bytes },
         ..FLOAT
     })
 }

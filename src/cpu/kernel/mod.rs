@@ -24,6 +24,7 @@ use crate::number::Format;
 
 pub use finish::{Merge, RowFactor, Sums};
 pub use generic::finite_below;
+pub use peak::{Operands, STEPS};
 pub use run::{STREAMS, Span};
 pub use softmax::{RowState, ScaleColumns, Softmax, Transpose, exp2};
 pub use target::{LANES, LINE};
@@ -82,7 +83,10 @@ pub trait Kernel: Send + Sync {
     unsafe fn tile(&self, rows: usize, panels: usize, span: Span);
     /// Multiplies `rows` up to the tile's by stored panels: up to [`STREAMS`] when `rows` is 1, else the tile's.
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
-    /// Runs the tile's dot instruction on operands that stay in registers and L1: see [`peak`](self).
+    /// What [`Kernel::peak`] multiplies.
+    fn operands(&self) -> Operands;
+    /// Runs the tile's dot instruction on operands that stay in registers and L1: [`Span::count`] turns of two steps, a
+    /// tile of sums, a row of [`Operands::units`] for each row, a line for each panel.
     unsafe fn peak(&self, span: Span);
     /// Scores to weights: see [`Softmax`].
     unsafe fn softmax(&self, softmax: Softmax);

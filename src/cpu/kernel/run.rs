@@ -82,12 +82,15 @@ pub trait Dot<T: Target> {
     type Line: Copy;
     /// A line of sums.
     type Sum: Copy;
+    /// Whether a step is a product and an addition of its own, of which the compiler could compute the product once.
+    const SPLIT: bool;
     unsafe fn zero() -> Self::Sum;
     unsafe fn load(from: *const u8) -> Self::Line;
     unsafe fn store_line(line: Self::Line, to: *mut u32);
     unsafe fn splat(from: *const u32) -> Self::Line;
     unsafe fn step(sum: Self::Sum, a: Self::Line, b: Self::Line) -> Self::Sum;
     unsafe fn store(sum: Self::Sum, to: *mut u32);
+    unsafe fn load_sum(from: *const u32) -> Self::Sum;
 }
 
 /// How stored lines become operand lines.
@@ -175,6 +178,7 @@ pub struct FloatDot;
 impl<T: Target> Dot<T> for FloatDot {
     type Line = T::F;
     type Sum = T::F;
+    const SPLIT: bool = false;
     #[inline(always)]
     unsafe fn zero() -> T::F {
         // SAFETY: the caller's contract, here and in every function below: see `target`.
@@ -205,11 +209,16 @@ impl<T: Target> Dot<T> for FloatDot {
         // SAFETY: as above.
         unsafe { T::store_f(sum, to) }
     }
+    #[inline(always)]
+    unsafe fn load_sum(from: *const u32) -> T::F {
+        // SAFETY: as above.
+        unsafe { T::load_f(from.cast()) }
+    }
 }
 
 /// The dots whose operands are lines of bytes; they differ in the sum and the step.
 macro_rules! byte_dot {
-    ($(#[$doc:meta])* $name:ident: $target:ident, $sum:ident, $zero:ident, $store:ident,
+    ($(#[$doc:meta])* $name:ident: $target:ident, $sum:ident, $zero:ident, $load:ident, $store:ident, $split:literal,
      |$s:ident, $a:ident, $b:ident| $step:expr) => {
         $(#[$doc])*
         pub struct $name;
@@ -217,6 +226,7 @@ macro_rules! byte_dot {
         impl<T: $target> Dot<T> for $name {
             type Line = T::I;
             type Sum = T::$sum;
+            const SPLIT: bool = $split;
             #[inline(always)]
             unsafe fn zero() -> T::$sum {
                 // SAFETY: the caller's contract, here and in every function below: see `target`.
@@ -247,23 +257,28 @@ macro_rules! byte_dot {
                 // SAFETY: as above.
                 unsafe { T::$store(sum, to) }
             }
+            #[inline(always)]
+            unsafe fn load_sum(from: *const u32) -> T::$sum {
+                // SAFETY: as above.
+                unsafe { T::$load(from.cast()) }
+            }
         }
     };
 }
 
 byte_dot! {
     /// Pairs of i16 into i32.
-    Int16Dot: Target, I, zero_i, store_i, |sum, a, b| T::madd_i16(sum, a, b)
+    Int16Dot: Target, I, zero_i, load_i, store_i, true, |sum, a, b| T::madd_i16(sum, a, b)
 }
 byte_dot! {
     /// Four bytes into i32: unsigned weights, signed activations.
-    QuadDots: QuadDot, I, zero_i, store_i, |sum, a, b| T::dot_quad(sum, b, a)
+    QuadDots: QuadDot, I, zero_i, load_i, store_i, false, |sum, a, b| T::dot_quad(sum, b, a)
 }
 byte_dot! {
     /// Pairs of bf16 into f32.
-    Bf16Dots: Bf16Dot, F, zero_f, store_f, |sum, a, b| T::dot_bf16(sum, a, b)
+    Bf16Dots: Bf16Dot, F, zero_f, load_f, store_f, false, |sum, a, b| T::dot_bf16(sum, a, b)
 }
 byte_dot! {
     /// Four bytes into the sums of an MX block, 16 or 32 bits wide.
-    MxDot: Target, I, zero_i, store_i, |sum, a, b| T::mx_step(sum, b, a)
+    MxDot: Target, I, zero_i, load_i, store_i, true, |sum, a, b| T::mx_step(sum, b, a)
 }
