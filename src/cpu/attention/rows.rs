@@ -5,7 +5,7 @@ use super::cache::PAGE;
 use crate::cpu::gemm::Line;
 use crate::cpu::gemm::tiles::{Tiles, block_of, factors, operand, pack_block, pack_stream};
 use crate::cpu::kernel::{
-    A_STRIDE, LANES, LINE, RowFactor, RowState, ScaleColumns, Softmax, Transpose,
+    A_STRIDE, LANES, LINE, MAX_ROWS, RowFactor, RowState, ScaleColumns, Softmax, Transpose,
 };
 use crate::number::{Format, MX_BLOCK, Matrix};
 
@@ -43,7 +43,7 @@ impl Rows {
         let blocks = k.div_ceil(kernel.block());
         self.q_stride = if self.stream { kernel.units(k) + LANES } else { A_STRIDE };
         let units = if self.stream { self.q_stride } else { blocks * A_STRIDE };
-        self.q.resize(self.count * units, 0);
+        self.q.resize(self.count * units + MAX_ROWS * self.q_stride, 0);
         self.factors.clear();
         let mut some = Vec::new();
         let mut above = 0;
@@ -62,8 +62,8 @@ impl Rows {
             }
             above += rows.len();
         }
-        self.scores.resize(self.count * A_STRIDE, 0.0);
-        self.scaled.resize(self.count * A_STRIDE, 0.0);
+        self.scores.resize((self.count + MAX_ROWS) * A_STRIDE, 0.0);
+        self.scaled.resize((self.count + MAX_ROWS) * A_STRIDE, 0.0);
         self.states.clear();
         self.states.resize(self.count, RowState::EMPTY);
         self.o.clear();
@@ -168,7 +168,7 @@ impl Rows {
         let mut factors = [0.0; PAGE];
         for (block, feature) in (0..layout.v_dim).step_by(step).enumerate() {
             let weights = if layout.value_scales(head, page, block, &mut factors) {
-                let rows = self.scores.chunks_exact(A_STRIDE);
+                let rows = self.scores.chunks_exact(A_STRIDE).take(self.count);
                 for (from, to) in rows.zip(self.scaled.chunks_exact_mut(A_STRIDE)) {
                     let from = &from[..width];
                     // SAFETY: the plan's constructor checked the instructions.

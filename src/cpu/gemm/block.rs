@@ -3,7 +3,7 @@
 use super::tiles::{Tiles, block_of, factors, operand, pack_block};
 use super::{Gemm, Line, Part, Scratch};
 use crate::cpu::Caches;
-use crate::cpu::kernel::{A_STRIDE, Kernel, LANES, LINE};
+use crate::cpu::kernel::{A_STRIDE, Kernel, LANES, LINE, MAX_ROWS};
 use crate::number::Matrix;
 
 /// Sizes of the blocks.
@@ -63,7 +63,7 @@ pub unsafe fn multiply(
     let lines = kernel.unpacked_lines(blocking.k.min(layout.k));
     unpacked.resize(lines * blocking.panels, Line([0; LANES]));
     let rows_packed = if blocking.resident { k_blocks * part.rows.len() } else { blocking.rows };
-    packed.resize(rows_packed * A_STRIDE, 0);
+    packed.resize((rows_packed + MAX_ROWS) * A_STRIDE, 0);
     if blocking.resident {
         for block in 0..k_blocks {
             let to = &mut packed[block * part.rows.len() * A_STRIDE..];

@@ -127,7 +127,7 @@ impl Gemm {
         let rows = part.rows.len();
         // SAFETY: `part` lies within C, and is this worker's alone.
         unsafe {
-            if rows <= self.kernel.tile_size().0 {
+            if rows <= self.kernel.stream_rows() {
                 stream::multiply(self, part, a, weights, c, scratch);
             } else {
                 block::multiply(self, part, a, weights, c, scratch);

@@ -2,10 +2,10 @@
 
 use super::tiles::{Tiles, factors, pack_stream};
 use super::{Gemm, Part, Scratch};
-use crate::cpu::kernel::LANES;
+use crate::cpu::kernel::{LANES, MAX_ROWS};
 use crate::number::Matrix;
 
-/// Computes `part` of C, which has no more rows than a register tile.
+/// Computes `part` of C, which has no more rows than a stream.
 ///
 /// # Safety
 /// As for [`Gemm::multiply`].
@@ -22,7 +22,7 @@ pub unsafe fn multiply(
     factors(kernel, a, part.rows.clone(), true, row_factors);
     // A line more than the row, so that rows fall into different sets of the cache.
     let stride = kernel.units(k) + LANES;
-    packed.resize(part.rows.len() * stride, 0);
+    packed.resize((part.rows.len() + MAX_ROWS) * stride, 0);
     pack_stream(kernel, a, part.rows.clone(), stride, packed);
     let panels = &weights[part.panels.start * layout.panel_bytes()..];
     let column = part.panels.start * LANES;

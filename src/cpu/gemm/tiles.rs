@@ -37,13 +37,16 @@ impl Tiles<'_> {
     /// Multiplies `rows` rows by the panels that cover `columns` columns.
     ///
     /// # Safety
-    /// A, B, the scales and C must be valid for as many rows and columns.
+    /// A, B, the scales and C must be valid for as many rows and columns, A for [`MAX_ROWS`] more rows.
     pub unsafe fn run(&self, rows: usize, columns: usize) {
-        let (tile_rows, tile_panels) = self.kernel.tile_size();
+        let (tile_rows, most) = match (self.stream, rows) {
+            (true, 1) => (1, STREAMS),
+            (true, _) => (self.kernel.stream_rows(), 1),
+            (false, _) => self.kernel.tile_size(),
+        };
         // Tiles of nearly the same height: a short last one would cost as much as a full one.
         let tiles = rows.div_ceil(tile_rows);
         let cut = |tile: usize| rows * tile / tiles;
-        let most = if self.stream && rows == 1 { STREAMS } else { tile_panels };
         let panels = columns.div_ceil(LANES);
         let mut panel = 0;
         while panel < panels {

@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::run::{Body, Span};
+use super::run::{Body, Compiled, Size, Span};
 use super::target::{Job, QuadDot, Target, dispatch};
 use crate::cpu::Isa;
 
@@ -76,13 +76,17 @@ macro_rules! avx2_lines {
         type I = I;
         const ROWS: usize = 6;
         const PANELS: usize = 1;
+    const STREAM_ROWS: usize = 6;
 
         #[target_feature(enable = $features)]
         unsafe fn enter(job: impl Job) {
             job.run();
         }
-        unsafe fn dispatch<B: Body>(rows: usize, panels: usize, span: Span) {
-            dispatch!(Self, B, rows, panels, span, [6 1, 1 1, 1 4, 2 1, 3 1, 4 1, 5 1]);
+        unsafe fn peak<B: Body>(span: Span) {
+            Self::enter(Compiled::<B, 6, 1>::new(span));
+        }
+        unsafe fn dispatch<B: Body>(size: Size, span: Span) {
+            dispatch!(Self, B, size, span, tile: [2 1, 4 1, 6 1], stream: [1 1, 1 4, 2 1, 4 1, 6 1]);
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const u8) {

@@ -9,7 +9,7 @@
 
 use std::arch::x86_64::*;
 
-use super::run::{Body, Span};
+use super::run::{Body, Compiled, Size, Span};
 use super::target::{Bf16Dot, Job, QuadDot, Target, dispatch};
 use crate::cpu::Isa;
 use crate::number::{E4M3_VALUES, E5M2_VALUES};
@@ -99,17 +99,17 @@ macro_rules! avx512_lines {
         type I = __m512i;
         const ROWS: usize = 14;
         const PANELS: usize = 2;
+    const STREAM_ROWS: usize = 8;
 
         #[target_feature(enable = $features)]
         unsafe fn enter(job: impl Job) {
             job.run();
         }
-        unsafe fn dispatch<B: Body>(rows: usize, panels: usize, span: Span) {
-            dispatch!(
-                Self, B, rows, panels, span,
-                [14 2, 14 1, 1 4, 1 2, 1 1, 2 2, 2 1, 3 2, 3 1, 4 2, 4 1, 5 2, 5 1, 6 2, 6 1, 7 2, 7 1,
-                 8 2, 8 1, 9 2, 9 1, 10 2, 10 1, 11 2, 11 1, 12 2, 12 1, 13 2, 13 1]
-            );
+        unsafe fn peak<B: Body>(span: Span) {
+            Self::enter(Compiled::<B, 14, 2>::new(span));
+        }
+        unsafe fn dispatch<B: Body>(size: Size, span: Span) {
+            dispatch!(Self, B, size, span, tile: [4 2, 8 2, 12 2, 14 2, 8 1, 14 1], stream: [1 1, 1 4, 2 1, 4 1, 8 1]);
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const u8) {

@@ -7,7 +7,7 @@ use super::mx::{self, Blocks, UnpackBlocks};
 use super::peak::{Operands, Peak};
 use super::rows::{PackRow, Packing};
 use super::run::{
-    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
+    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Size, Source, Span, Unpack,
 };
 use super::softmax::{ScaleColumns, Softmax, Transpose};
 use super::source::{AsIs, Bf16, E2m1, E4m3, E5M2_SHIFT, E5m2, Exact, Int8};
@@ -72,6 +72,7 @@ struct Facts {
 }
 
 struct Generic<T, Tile, Stream, U, Top> {
+    isa: Isa,
     facts: Facts,
     bodies: PhantomData<fn() -> (T, Tile, Stream, U, Top)>,
 }
@@ -80,10 +81,13 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
     for Generic<T, Tile, Stream, U, Top>
 {
     fn isa(&self) -> Isa {
-        T::ISA
+        self.isa
     }
     fn tile_size(&self) -> (usize, usize) {
         (T::ROWS, T::PANELS)
+    }
+    fn stream_rows(&self) -> usize {
+        T::STREAM_ROWS
     }
     fn block(&self) -> usize {
         BLOCK_UNITS / self.facts.units * self.facts.group
@@ -124,18 +128,18 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
     }
     unsafe fn tile(&self, rows: usize, panels: usize, span: Span) {
         // SAFETY: the caller's contract.
-        unsafe { T::dispatch::<Tile>(rows, panels, span) }
+        unsafe { T::dispatch::<Tile>(Size::Tile { rows, panels }, span) }
     }
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span) {
         // SAFETY: the caller's contract.
-        unsafe { T::dispatch::<Stream>(rows, panels, span) }
+        unsafe { T::dispatch::<Stream>(Size::Stream { rows, panels }, span) }
     }
     fn operands(&self) -> Operands {
         self.facts.operands
     }
     unsafe fn peak(&self, span: Span) {
         // SAFETY: the caller's contract.
-        unsafe { T::dispatch::<Top>(T::ROWS, T::PANELS, span) }
+        unsafe { T::peak::<Top>(span) }
     }
     unsafe fn softmax(&self, softmax: Softmax) {
         // SAFETY: the caller's contract.
@@ -189,7 +193,7 @@ pub const fn finite_below(format: Format) -> u8 {
     }
 }
 
-fn boxed<T, Tile, Stream, U, D>(facts: Facts) -> Box<dyn Kernel>
+fn boxed<T, Tile, Stream, U, D>(isa: Isa, facts: Facts) -> Box<dyn Kernel>
 where
     T: Target,
     Tile: Body + 'static,
@@ -197,7 +201,7 @@ where
     U: Unpacker<T> + 'static,
     D: Dot<T> + 'static,
 {
-    Box::new(Generic::<T, Tile, Stream, U, Peak<T, D>> { facts, bodies: PhantomData })
+    Box::new(Generic::<T, Tile, Stream, U, Peak<T, D>> { isa, facts, bodies: PhantomData })
 }
 
 const FLOAT: Facts = Facts {
@@ -217,12 +221,13 @@ type FloatTile<T> = Lines<T, FloatDot, AsIs, false>;
 ///
 /// The stream leaves fp8 weights multiplied by 2^-120 (E4M3) or 2^-112 (E5M2), which spares it a multiplication; the
 /// activations make up for it as far as f32 reaches: the largest E4M3 times 2^119 is below 2^128.
-pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
+pub fn float<T: Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     let group = if format == Format::Bf16 { 2 } else { 4 };
     let facts = Facts { group, units: group, finite_below: finite_below(format), ..FLOAT };
     match format {
         Format::Fp8E4m3 => {
             boxed::<T, FloatTile<T>, Lines<T, FloatDot, E4m3, true>, ByLine<FloatDot, E4m3>, FloatDot>(
+                isa,
                 Facts {
                     tile_packing: Packing::E4m3ToF32 { exponent: 0 },
                     stream_packing: Packing::E4m3ToF32 { exponent: 119 },
@@ -233,6 +238,7 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
         }
         Format::Fp8E5m2 => {
             boxed::<T, FloatTile<T>, Lines<T, FloatDot, E5m2, true>, ByLine<FloatDot, E5m2>, FloatDot>(
+                isa,
                 Facts {
                     tile_packing: Packing::E5m2ToF32 { exponent: 0 },
                     stream_packing: Packing::E5m2ToF32 { exponent: E5M2_SHIFT },
@@ -242,37 +248,52 @@ pub fn float<T: Target>(format: Format) -> Box<dyn Kernel> {
         }
         _ => {
             boxed::<T, FloatTile<T>, Lines<T, FloatDot, Bf16, true>, ByLine<FloatDot, Bf16>, FloatDot>(
-                facts,
+                isa, facts,
             )
         }
     }
 }
 
 /// The values of attention: weights in f32 times stored codes of any format, scales left to the weights.
-pub fn values<T: Target>(format: Format) -> Box<dyn Kernel> {
+pub fn values<T: Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     type Stream<T, S> = Lines<T, FloatDot, Exact<S>, true>;
     let facts = |group| Facts { group, units: group, ..FLOAT };
     match format {
         Format::Bf16 => {
-            boxed::<T, FloatTile<T>, Stream<T, Bf16>, ByLine<FloatDot, Bf16>, FloatDot>(facts(2))
+            boxed::<T, FloatTile<T>, Stream<T, Bf16>, ByLine<FloatDot, Bf16>, FloatDot>(
+                isa,
+                facts(2),
+            )
         }
         Format::Int8 => {
-            boxed::<T, FloatTile<T>, Stream<T, Int8>, ByLine<FloatDot, Int8>, FloatDot>(facts(4))
+            boxed::<T, FloatTile<T>, Stream<T, Int8>, ByLine<FloatDot, Int8>, FloatDot>(
+                isa,
+                facts(4),
+            )
         }
         Format::Fp8E4m3 => {
-            boxed::<T, FloatTile<T>, Stream<T, E4m3>, ByLine<FloatDot, E4m3>, FloatDot>(facts(4))
+            boxed::<T, FloatTile<T>, Stream<T, E4m3>, ByLine<FloatDot, E4m3>, FloatDot>(
+                isa,
+                facts(4),
+            )
         }
         Format::Fp8E5m2 => {
-            boxed::<T, FloatTile<T>, Stream<T, E5m2>, ByLine<FloatDot, E5m2>, FloatDot>(facts(4))
+            boxed::<T, FloatTile<T>, Stream<T, E5m2>, ByLine<FloatDot, E5m2>, FloatDot>(
+                isa,
+                facts(4),
+            )
         }
         Format::Mxfp4 => {
-            boxed::<T, FloatTile<T>, Stream<T, E2m1>, ByLine<FloatDot, E2m1>, FloatDot>(facts(8))
+            boxed::<T, FloatTile<T>, Stream<T, E2m1>, ByLine<FloatDot, E2m1>, FloatDot>(
+                isa,
+                facts(8),
+            )
         }
     }
 }
 
 /// bf16 and fp8 by bf16 dot products.
-pub fn bf16_dot<T: Bf16Dot>(format: Format) -> Box<dyn Kernel> {
+pub fn bf16_dot<T: Bf16Dot>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     let facts = Facts { finite_below: finite_below(format), operands: Operands::Bf16, ..FLOAT };
     let packed = |packing| Facts {
         group: 4,
@@ -285,40 +306,49 @@ pub fn bf16_dot<T: Bf16Dot>(format: Format) -> Box<dyn Kernel> {
     match format {
         Format::Fp8E4m3 => {
             boxed::<T, Tile<T>, Lines<T, Bf16Dots, E4m3, true>, ByLine<Bf16Dots, E4m3>, Bf16Dots>(
+                isa,
                 packed(Packing::E4m3ToBf16),
             )
         }
         Format::Fp8E5m2 => {
             boxed::<T, Tile<T>, Lines<T, Bf16Dots, E5m2, true>, ByLine<Bf16Dots, E5m2>, Bf16Dots>(
+                isa,
                 packed(Packing::E5m2ToBf16),
             )
         }
-        _ => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never, Bf16Dots>(Facts {
-            units: 1,
-            tile_packing: Packing::Bf16Pairs,
-            stream_packing: Packing::Bf16Pairs,
-            ..facts
-        }),
+        _ => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never, Bf16Dots>(
+            isa,
+            Facts {
+                units: 1,
+                tile_packing: Packing::Bf16Pairs,
+                stream_packing: Packing::Bf16Pairs,
+                ..facts
+            },
+        ),
     }
 }
 
 const INTEGER: Facts = Facts { sums: Sums::Integer, group: 4, ..FLOAT };
 
 /// int8 by 16-bit multiply-add.
-pub fn int16<T: Target>() -> Box<dyn Kernel> {
+pub fn int16<T: Target>(isa: Isa) -> Box<dyn Kernel> {
     type Tile<T> = Lines<T, Int16Dot, AsIs, false>;
-    boxed::<T, Tile<T>, Lines<T, Int16Dot, Int8, true>, ByLine<Int16Dot, Int8>, Int16Dot>(Facts {
-        units: 2,
-        tile_packing: Packing::Int8ToI16,
-        stream_packing: Packing::Int8ToI16,
-        operands: Operands::Int16,
-        ..INTEGER
-    })
+    boxed::<T, Tile<T>, Lines<T, Int16Dot, Int8, true>, ByLine<Int16Dot, Int8>, Int16Dot>(
+        isa,
+        Facts {
+            units: 2,
+            tile_packing: Packing::Int8ToI16,
+            stream_packing: Packing::Int8ToI16,
+            operands: Operands::Int16,
+            ..INTEGER
+        },
+    )
 }
 
 /// int8 by byte dot products.
-pub fn quad_dot<T: QuadDot>() -> Box<dyn Kernel> {
+pub fn quad_dot<T: QuadDot>(isa: Isa) -> Box<dyn Kernel> {
     boxed::<T, Lines<T, QuadDots, AsIs, false>, Lines<T, QuadDots, AsIs, true>, Never, QuadDots>(
+        isa,
         Facts {
             units: 1,
             tile_packing: Packing::Int8Quads,
@@ -330,16 +360,19 @@ pub fn quad_dot<T: QuadDot>() -> Box<dyn Kernel> {
 }
 
 /// mxfp4 by integer dot products within the blocks.
-pub fn mxfp4<T: Target>() -> Box<dyn Kernel> {
+pub fn mxfp4<T: Target>(isa: Isa) -> Box<dyn Kernel> {
     let packing = Packing::Mxfp4 { narrow: T::MX_NARROW };
-    boxed::<T, Blocks<T, false>, Blocks<T, true>, ByBlock, MxDot>(Facts {
-        group: MX_BLOCK,
-        units: mx::UNITS,
-        tile_packing: packing,
-        stream_packing: packing,
-        operands: if T::MX_NARROW { Operands::NarrowBytes } else { Operands::Bytes },
-        ..FLOAT
-    })
+    boxed::<T, Blocks<T, false>, Blocks<T, true>, ByBlock, MxDot>(
+        isa,
+        Facts {
+            group: MX_BLOCK,
+            units: mx::UNITS,
+            tile_packing: packing,
+            stream_packing: packing,
+            operands: if T::MX_NARROW { Operands::NarrowBytes } else { Operands::Bytes },
+            ..FLOAT
+        },
+    )
 }
 
 /// Columns are lanes: the layouts depend on it.

@@ -29,13 +29,6 @@ pub use run::{STREAMS, Span};
 pub use softmax::{RowState, ScaleColumns, Softmax, Transpose, exp2};
 pub use target::{LANES, LINE};
 
-#[cfg(target_arch = "x86_64")]
-use generic::{bf16_dot, quad_dot};
-use generic::{float, int16, mxfp4};
-#[cfg(target_arch = "x86_64")]
-use target::QuadDot;
-use target::Target;
-
 /// Most units of a row of A in one block of K: 1 KiB a row, 16 KiB a panel of f32, half of a 32 KiB L1 cache.
 pub const BLOCK_UNITS: usize = 256;
 
@@ -61,6 +54,8 @@ pub trait Kernel: Send + Sync {
     fn isa(&self) -> Isa;
     /// Rows and panels of the register tile.
     fn tile_size(&self) -> (usize, usize);
+    /// Most rows of a stream.
+    fn stream_rows(&self) -> usize;
     /// Elements of K in one block.
     fn block(&self) -> usize;
     /// Units of A of `k` elements.
@@ -79,9 +74,11 @@ pub trait Kernel: Send + Sync {
     fn pack_row(&self, codes: &[u8], blocks: &[u8], units: &mut [u32], stream: bool);
     /// Unpacks `k` elements of the panel whose codes are at `codes`, block scales at `scales`.
     unsafe fn unpack(&self, codes: *const u8, scales: *const u8, k: usize, to: *mut u32);
-    /// Multiplies a tile of at most [`Kernel::tile_size`].
+    /// Multiplies a tile of at most [`Kernel::tile_size`], by 1 or all of its panels. A and `out` must have room for
+    /// [`MAX_ROWS`].
     unsafe fn tile(&self, rows: usize, panels: usize, span: Span);
-    /// Multiplies `rows` up to the tile's by stored panels: up to [`STREAMS`] when `rows` is 1, else the tile's.
+    /// Multiplies up to [`Kernel::stream_rows`] by one stored panel, or one row by [`STREAMS`]. A and `out` must have room
+    /// for [`MAX_ROWS`].
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
     /// What [`Kernel::peak`] multiplies.
     fn operands(&self) -> Operands;
@@ -103,25 +100,40 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
     if !isa.available() {
         return None;
     }
-    Some(match isa {
+    Some(match (isa, format) {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => float_and_int16::<avx2::Avx2>(format),
+        (Isa::Avx512Bf16, Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2) => {
+            generic::bf16_dot::<avx512::Avx512Bf16>(isa, format)
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::AvxVnni => float_and_quads::<avx2::AvxVnni>(format),
+        (Isa::Avx512Vnni | Isa::Avx512Bf16, Format::Int8) => {
+            generic::quad_dot::<avx512::Avx512Vnni>(isa)
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => float_and_int16::<avx512::Avx512>(format),
+        (Isa::Avx512Vnni | Isa::Avx512Bf16, Format::Mxfp4) => {
+            generic::mxfp4::<avx512::Avx512Vnni>(isa)
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => float_and_quads::<avx512::Avx512Vnni>(format),
+        (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16, _) => {
+            without_dots::<avx512::Avx512>(isa, format)
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bf16 => match format {
-            Format::Int8 => quad_dot::<avx512::Avx512Bf16>(),
-            Format::Mxfp4 => mxfp4::<avx512::Avx512Bf16>(),
-            Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => {
-                bf16_dot::<avx512::Avx512Bf16>(format)
-            }
-        },
-        _ => float_and_int16::<portable::Portable>(format),
+        (Isa::AvxVnni, Format::Int8) => generic::quad_dot::<avx2::AvxVnni>(isa),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::AvxVnni, Format::Mxfp4) => generic::mxfp4::<avx2::AvxVnni>(isa),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2 | Isa::AvxVnni, _) => without_dots::<avx2::Avx2>(isa, format),
+        _ => without_dots::<portable::Portable>(isa, format),
     })
+}
+
+/// The kernels of an instruction set without dot products.
+fn without_dots<T: target::Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
+    match format {
+        Format::Int8 => generic::int16::<T>(isa),
+        Format::Mxfp4 => generic::mxfp4::<T>(isa),
+        Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => generic::float::<T>(isa, format),
+    }
 }
 
 /// The kernels of `isa` that multiply f32 weights by the values of attention in `format`; none when this CPU lacks
@@ -132,27 +144,11 @@ pub fn values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
     }
     Some(match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni => generic::values::<avx2::Avx2>(format),
+        Isa::Avx2 | Isa::AvxVnni => generic::values::<avx2::Avx2>(isa, format),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
-            generic::values::<avx512::Avx512>(format)
+            generic::values::<avx512::Avx512>(isa, format)
         }
-        _ => generic::values::<portable::Portable>(format),
+        _ => generic::values::<portable::Portable>(isa, format),
     })
-}
-
-fn float_and_int16<T: Target>(format: Format) -> Box<dyn Kernel> {
-    match format {
-        Format::Int8 => int16::<T>(),
-        Format::Mxfp4 => mxfp4::<T>(),
-        Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => float::<T>(format),
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn float_and_quads<T: QuadDot>(format: Format) -> Box<dyn Kernel> {
-    match format {
-        Format::Int8 => quad_dot::<T>(),
-        _ => float_and_int16::<T>(format),
-    }
 }

@@ -33,11 +33,12 @@ impl<T: Target, D: Dot<T>> Body for Peak<T, D> {
             let (even, odd) = (D::splat(span.a), D::splat(span.a.add(1)));
             for _ in 0..span.count {
                 if !D::SPLIT {
-                    for sum in sums.iter_mut().flatten() {
-                        *sum = D::step(*sum, even, line);
-                    }
-                    for sum in sums.iter_mut().flatten() {
-                        *sum = D::step(*sum, odd, line);
+                    for x in [even, odd] {
+                        for sums in &mut sums {
+                            for sum in sums {
+                                *sum = D::step(*sum, x, line);
+                            }
+                        }
                     }
                     continue;
                 }

@@ -8,7 +8,7 @@
 use std::array::from_fn;
 
 use super::mx::{OFFSET, QUADS};
-use super::run::{Body, Span};
+use super::run::{Body, Compiled, Size, Span};
 use super::target::{Job, LANES, Target, dispatch};
 use crate::cpu::Isa;
 use crate::number::{E2M1_DOUBLED, decode_e8m0};
@@ -47,13 +47,17 @@ impl Target for Portable {
     const ISA: Isa = Isa::Portable;
     const ROWS: usize = 2;
     const PANELS: usize = 1;
+    const STREAM_ROWS: usize = 2;
     const MX_NARROW: bool = false;
 
     unsafe fn enter(job: impl Job) {
         job.run();
     }
-    unsafe fn dispatch<B: Body>(rows: usize, panels: usize, span: Span) {
-        dispatch!(Self, B, rows, panels, span, [1 1, 2 1, 1 4]);
+    unsafe fn peak<B: Body>(span: Span) {
+        Self::enter(Compiled::<B, 2, 1>::new(span));
+    }
+    unsafe fn dispatch<B: Body>(size: Size, span: Span) {
+        dispatch!(Self, B, size, span, tile: [1 1, 2 1], stream: [1 1, 1 4, 2 1]);
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}

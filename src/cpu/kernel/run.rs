@@ -54,17 +54,26 @@ pub trait Body {
     unsafe fn run<const R: usize, const P: usize>(span: Span);
 }
 
-/// A [`Body`] of one size, as a job.
-pub struct Size<B, const R: usize, const P: usize>(Span, PhantomData<B>);
+/// How many rows and panels a kernel is to run over, and which of its two purposes it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Up to the target's ROWS, by 1 or PANELS.
+    Tile { rows: usize, panels: usize },
+    /// Up to the target's STREAM_ROWS, by 1, or by [`STREAMS`] when there is one row.
+    Stream { rows: usize, panels: usize },
+}
 
-impl<B, const R: usize, const P: usize> Size<B, R, P> {
+/// A [`Body`] of one size, as a job.
+pub struct Compiled<B, const R: usize, const P: usize>(Span, PhantomData<B>);
+
+impl<B, const R: usize, const P: usize> Compiled<B, R, P> {
     /// That runs over `span`.
     pub fn new(span: Span) -> Self {
         Self(span, PhantomData)
     }
 }
 
-impl<B: Body, const R: usize, const P: usize> Job for Size<B, R, P> {
+impl<B: Body, const R: usize, const P: usize> Job for Compiled<B, R, P> {
     #[inline(always)]
     unsafe fn run(self) {
         // SAFETY: the caller's contract.

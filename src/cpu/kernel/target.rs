@@ -10,7 +10,7 @@
 //! into a function that has them: call it only from a [`Job`] given to [`Target::enter`], on a CPU that has the
 //! target's instruction set. Pointers must be valid for one line; `load` and `store` need no alignment.
 
-use super::run::{Body, Span};
+use super::run::{Body, Size, Span};
 use crate::cpu::Isa;
 
 /// Columns of a panel: lanes of a line of f32 or of four-byte groups.
@@ -42,14 +42,20 @@ pub trait Target: 'static + Send + Sync {
     const ROWS: usize;
     /// Panels (of 16 columns) of the register tile.
     const PANELS: usize;
+    /// Most rows of a stream.
+    const STREAM_ROWS: usize;
     /// Whether [`Self::mx_step`] sums in 16-bit lanes, so that the correction must fit the lower one.
     const MX_NARROW: bool;
 
     /// Runs `job` compiled for this instruction set.
     unsafe fn enter(job: impl Job);
 
-    /// Runs `B` compiled for `rows` (1..=ROWS) x `panels` (1 or PANELS, or [`super::run::STREAMS`] when `rows` is 1).
-    unsafe fn dispatch<B: Body>(rows: usize, panels: usize, span: Span);
+    /// Runs `B` compiled for `size` and this instruction set. Sizes are few, since each is compiled for each `B`: rows
+    /// are rounded up, so A and `out` must have room for as many.
+    unsafe fn dispatch<B: Body>(size: Size, span: Span);
+
+    /// Runs `B` compiled for ROWS and PANELS.
+    unsafe fn peak<B: Body>(span: Span);
 
     /// Asks for the cache line at `address` early. Never faults.
     unsafe fn prefetch(address: *const u8);
@@ -126,12 +132,18 @@ pub trait Bf16Dot: Target {
     unsafe fn e5m2_pairs(quads: Self::I) -> [Self::I; 2];
 }
 
-/// The body of [`Target::dispatch`]: one compiled kernel for each listed pair of rows and panels.
+/// The body of [`Target::dispatch`]: for each kind of size the compiled rows by panels, in the order of preference.
 macro_rules! dispatch {
-    ($target:ty, $body:ty, $rows:expr, $panels:expr, $span:expr, [$($r:literal $p:literal),*]) => {
-        match ($rows, $panels) {
-            $(($r, $p) => <$target>::enter($crate::cpu::kernel::run::Size::<$body, $r, $p>::new($span)),)*
-            (rows, panels) => unreachable!("no kernel of {rows} rows and {panels} panels"),
+    ($target:ty, $body:ty, $size:expr, $span:expr,
+     tile: [$($tr:literal $tp:literal),*], stream: [$($sr:literal $sp:literal),*]) => {
+        match $size {
+            $(Size::Tile { rows: 0..=$tr, panels: $tp } => {
+                <$target>::enter($crate::cpu::kernel::run::Compiled::<$body, $tr, $tp>::new($span))
+            })*
+            $(Size::Stream { rows: 0..=$sr, panels: $sp } => {
+                <$target>::enter($crate::cpu::kernel::run::Compiled::<$body, $sr, $sp>::new($span))
+            })*
+            size => unreachable!("no kernel for {size:?}"),
         }
     };
 }
