@@ -82,6 +82,11 @@ impl Device {
         if here.join("partition").exists() { here.parent().map(Path::to_owned) } else { Some(here) }
     }
 
+    /// Name of the whole disk, as in `/dev`.
+    pub fn disk_name(&self) -> Option<String> {
+        Some(self.disk()?.file_name()?.to_string_lossy().into_owned())
+    }
+
     /// What is known of the device, for the record: name, model, scheduler, link, the devices it is built from.
     pub fn describe(&self) -> BTreeMap<String, Value> {
         let mut facts = BTreeMap::from([("file_system".to_owned(), json!(self.file_system))]);

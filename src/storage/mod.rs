@@ -5,5 +5,6 @@ pub mod cold;
 pub mod device;
 pub mod layout;
 pub mod load;
+pub mod pipeline;
 pub mod read;
 pub mod synthetic;

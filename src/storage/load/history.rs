@@ -94,6 +94,10 @@ impl History {
                 json!(median(&|l| l.resident.as_ref().ok().copied())),
             ),
         ]);
+        if let Some(overlap) = median(&|l| l.stages.overlap_efficiency) {
+            details.insert("stage_copy_s".into(), json!(median(&|l| Some(l.stages.copy_s))));
+            details.insert("overlap_efficiency".into(), json!(overlap));
+        }
         if let Some(why) = self.not_cold() {
             details.insert("not_proved_cold".into(), json!(why));
         }
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
 
     fn load(resident: Result<f64, String>, device_bytes: Result<u64, String>) -> Observation {
-        let stages = Stages { open_parse_s: 0.1, read_s: 1.0 };
+        let stages = Stages { open_parse_s: 0.1, read_s: 1.0, ..Stages::default() };
         Observation { stages, resident, device_bytes, cpu_s: 2.0, drop_s: 0.0 }
     }
 

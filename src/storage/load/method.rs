@@ -13,6 +13,8 @@ use crate::storage::read::{mapped::Mapping, pread};
 pub enum Method {
     /// io_uring past the page cache; blocking direct reads in threads where io_uring is forbidden.
     Direct,
+    /// As [`Self::Direct`], into slots that another thread copies from: the way to a GPU, with RAM in its place.
+    Pipelined,
     /// One thread of `pread` through the page cache.
     Buffered,
     /// `mmap`, every page touched.
@@ -26,6 +28,10 @@ pub struct Stages {
     pub open_parse_s: f64,
     /// Bringing every byte into memory.
     pub read_s: f64,
+    /// Moving it on from there, at the same time, where the method does.
+    pub copy_s: f64,
+    /// How much of the shorter of the two is hidden: max(read, copy) over their joint time.
+    pub overlap_efficiency: Option<f64>,
 }
 
 /// What a load left in memory.
@@ -38,12 +44,18 @@ pub enum Loaded {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Buffered, Self::Mapped];
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Pipelined, Self::Buffered, Self::Mapped];
+
+    /// Whether it reads past the page cache.
+    pub const fn is_direct(self) -> bool {
+        matches!(self, Self::Direct | Self::Pipelined)
+    }
 
     /// Last segment of the metric's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "io_uring-direct",
+            Self::Pipelined => "pipelined",
             Self::Buffered => "buffered",
             Self::Mapped => "mmap",
         }
@@ -53,6 +65,10 @@ impl Method {
     pub fn path(self, prepared: &Prepared) -> String {
         match self {
             Self::Direct => prepared.reader.borrow().path(),
+            Self::Pipelined => match &*prepared.pipeline.borrow() {
+                Some(pipeline) => pipeline.path(),
+                None => "pipeline".into(),
+            },
             Self::Buffered => "pread/buffered".into(),
             Self::Mapped => "mmap/touch".into(),
         }
@@ -70,11 +86,12 @@ impl Method {
                 return Err(shrank(&shard.path, shard.header.file_bytes));
             }
             files.push(match self {
-                Self::Direct => open_direct(&shard.path)?,
+                Self::Direct | Self::Pipelined => open_direct(&shard.path)?,
                 _ => open_regular(&shard.path)?,
             });
         }
-        let open_parse_s = clock.elapsed().as_secs_f64();
+        let mut stages =
+            Stages { open_parse_s: clock.elapsed().as_secs_f64(), ..Stages::default() };
         let clock = Instant::now();
         let loaded = match self {
             Self::Direct => {
@@ -83,6 +100,13 @@ impl Method {
                 let read = reader.read(&files, &cut.blocks, memory, cut.align);
                 read.map_err(|fault| prepared.explain(fault))?;
                 Loaded::Memory
+            }
+            Self::Pipelined => {
+                let times = prepared.pipelined(&files)?;
+                stages.read_s = times.read_s;
+                stages.copy_s = times.consume_s;
+                stages.overlap_efficiency = Some(times.overlap_efficiency());
+                return Ok((stages, Loaded::Memory));
             }
             Self::Buffered => {
                 let memory = &mut prepared.memory.borrow_mut();
@@ -109,7 +133,8 @@ impl Method {
                 Loaded::Mapped(mappings)
             }
         };
-        Ok((Stages { open_parse_s, read_s: clock.elapsed().as_secs_f64() }, loaded))
+        stages.read_s = clock.elapsed().as_secs_f64();
+        Ok((stages, loaded))
     }
 }
 

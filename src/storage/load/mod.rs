@@ -6,8 +6,10 @@
 //! what that costs is kept as a figure of its own.
 
 mod calibrate;
+mod experts;
 mod history;
 mod method;
+mod observe;
 mod options;
 mod prepared;
 #[cfg(test)]
@@ -16,37 +18,56 @@ mod tests;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use history::{History, Observation};
+use calibrate::knee;
+use experts::ExpertReads;
+use history::History;
 use method::Loaded;
 pub use method::Method;
+use observe::{note_cpu, observe};
 pub use options::{MODEL_VARIABLE, Options};
 use prepared::Prepared;
 
-use super::cold::{Residency, drop_cache};
 use crate::measure::{Elapsed, Plan, Subject};
-use crate::record::{Cache, Ceiling, MetricId, Origin, Part, Placement, Unit, Work};
+use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
 use crate::{Error, Result};
 
 /// Adds the load metrics to `plan`; the set is found or made when the first of them is prepared.
 pub fn plan(plan: &mut Plan, options: &Options) {
-    let shared: Rc<RefCell<Option<Rc<Prepared>>>> = Rc::default();
+    let shared = Shared { options: options.clone(), prepared: Rc::default() };
     for method in Method::ALL {
-        let (shared, options) = (Rc::clone(&shared), options.clone());
+        let shared = shared.clone();
         plan.add(Load::id(method), Part::Storage, Unit::GigaBytes, move || {
-            let known = shared.borrow().clone();
-            let prepared = match known {
-                Some(prepared) => prepared,
-                None => Prepared::new(&options)?,
-            };
-            *shared.borrow_mut() = Some(Rc::clone(&prepared));
-            Load::new(method, prepared)
+            Load::new(method, shared.prepare()?)
         });
+    }
+    plan.add(ExpertReads::id(), Part::Storage, Unit::GigaBytes, move || {
+        ExpertReads::new(shared.prepare()?)
+    });
+}
+
+/// The set that every metric of one process uses.
+#[derive(Clone)]
+struct Shared {
+    options: Options,
+    prepared: Rc<RefCell<Option<Rc<Prepared>>>>,
+}
+
+impl Shared {
+    /// The set, prepared by the first who asks.
+    fn prepare(&self) -> Result<Rc<Prepared>> {
+        let mut prepared = self.prepared.borrow_mut();
+        let ready = match &*prepared {
+            Some(ready) => Rc::clone(ready),
+            None => Prepared::new(&self.options)?,
+        };
+        *prepared = Some(Rc::clone(&ready));
+        Ok(ready)
     }
 }
 
@@ -66,7 +87,7 @@ impl Load {
     }
 
     fn new(method: Method, prepared: Rc<Prepared>) -> Result<Self> {
-        if let (Method::Direct, Err(why)) = (method, &prepared.direct) {
+        if let (true, Err(why)) = (method.is_direct(), &prepared.direct) {
             return Err(Error::Unavailable(why.clone()));
         }
         let history = History { bytes: prepared.set.bytes(), loads: Vec::new() };
@@ -76,41 +97,12 @@ impl Load {
     /// Empties the page cache of the set, loads it, and notes what was seen.
     fn load(&mut self) -> Result<Duration> {
         self.loaded = None;
-        let clock = Instant::now();
-        let resident = self.empty_cache();
-        let drop_s = clock.elapsed().as_secs_f64();
-        let device = &self.prepared.device;
-        let (bytes_before, cpu_before) = (device.bytes_read(), cpu_seconds());
-        let clock = Instant::now();
-        let (stages, loaded) = self.method.load(&self.prepared)?;
-        let elapsed = clock.elapsed();
-        let cpu_s = cpu_seconds() - cpu_before;
-        let device_bytes = match (&device.number, bytes_before, device.bytes_read()) {
-            (_, Some(before), Some(after)) => Ok(after.saturating_sub(before)),
-            (Err(why), ..) => Err(why.clone()),
-            _ => Err("the kernel keeps no statistics of it".into()),
-        };
+        let prepared = &self.prepared;
+        let (elapsed, observation, loaded) = observe(prepared, || self.method.load(prepared))?;
         self.loaded = Some(loaded);
-        self.history.loads.push(Observation { stages, resident, device_bytes, cpu_s, drop_s });
-        self.note_cpu();
+        self.history.loads.push(observation);
+        note_cpu(&mut self.cpus);
         Ok(elapsed)
-    }
-
-    fn empty_cache(&self) -> Result<f64, String> {
-        let mut left = Residency::default();
-        for shard in &self.prepared.set.shards {
-            left.add(drop_cache(&shard.path).map_err(|e| e.to_string())?);
-        }
-        Ok(left.share())
-    }
-
-    fn note_cpu(&mut self) {
-        // SAFETY: plain query of the calling thread.
-        let cpu = usize::try_from(unsafe { libc::sched_getcpu() }).ok();
-        if let Some(cpu) = cpu.filter(|cpu| !self.cpus.contains(cpu)) {
-            self.cpus.push(cpu);
-            self.cpus.sort_unstable();
-        }
     }
 }
 
@@ -132,16 +124,7 @@ impl Subject for Load {
     }
 
     fn ceiling(&self) -> Option<Ceiling> {
-        self.prepared.trials.first().map(|best| Ceiling {
-            value: best.gb_per_s,
-            origin: Origin::Measured,
-            source: format!(
-                "best raw sequential direct read of the same files: {} with blocks of {} KiB, {} in flight",
-                self.prepared.reader.borrow().path(),
-                best.block_bytes >> 10,
-                best.depth
-            ),
-        })
+        self.prepared.ceiling()
     }
 
     fn kernel_path(&self) -> String {
@@ -204,7 +187,8 @@ impl Subject for Load {
             ("stage_allocate_prefault_s".to_owned(), json!(prepared.prefault_s)),
         ]));
         let reader = prepared.reader.borrow();
-        if self.method == Method::Direct {
+        let ladder: Vec<String> = prepared.ladder.iter().map(ToString::to_string).collect();
+        if self.method.is_direct() {
             details.extend(BTreeMap::from([
                 ("queue_depth".to_owned(), json!(prepared.depth)),
                 ("threads".to_owned(), json!(1)),
@@ -213,20 +197,10 @@ impl Subject for Load {
                 ("ring_flags".to_owned(), json!(reader.flags())),
                 ("refused".to_owned(), json!(reader.refusals())),
                 ("calibration".to_owned(), json!(prepared.trials)),
+                ("knee".to_owned(), json!(knee(&prepared.trials))),
+                ("ladder".to_owned(), json!(ladder)),
             ]));
         }
         details
     }
-}
-
-/// User and system time of this process so far, in seconds.
-fn cpu_seconds() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: `usage` is large enough for the call to fill; it stays zero, which is valid too, if the call fails.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }

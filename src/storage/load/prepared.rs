@@ -13,7 +13,10 @@ use xxhash_rust::xxh3::Xxh3;
 use super::calibrate::{Calibration, MAX_DEPTH, Trial};
 use super::options::Options;
 use crate::host::{Buffer, Pages, Root, pages};
+use crate::record::{Ceiling, Origin};
 use crate::storage::layout::ShardSet;
+use crate::storage::pipeline::{Copy, Failure, Pipeline, Times};
+use crate::storage::read::ladder::{self, Rung};
 use crate::storage::read::{Blocks, Direct, Fault};
 use crate::storage::{alignment, cold, device::Device, synthetic};
 use crate::{Error, Result};
@@ -29,6 +32,15 @@ const LONGEST_TRIAL: Duration = Duration::from_millis(250);
 
 /// Trials that fit into the time of one load.
 const TRIALS_A_LOAD: u32 = 4;
+
+/// Slots of the pipeline: one is filled, one emptied, one on its way between.
+const SLOTS: usize = 3;
+
+/// Bytes of a slot, in queues full of blocks: the queue runs empty at the end of each.
+const SLOT_DEPTHS: usize = 2;
+
+/// Smallest slot in bytes.
+const SMALLEST_SLOT: usize = 32 << 20;
 
 /// The content of memory before a load: a load that leaves bytes out is found by their hash.
 pub const POISON: u8 = 0xa5;
@@ -53,6 +65,10 @@ pub struct Prepared {
     pub reader: RefCell<Direct>,
     /// Memory for the whole set.
     pub memory: RefCell<Buffer>,
+    /// Slots in front of the memory, made when they are first needed.
+    pub pipeline: RefCell<Option<Pipeline>>,
+    /// Every way of reading that was tried, best first.
+    pub ladder: Vec<Rung>,
     /// Seconds to allocate the memory and touch every page.
     pub prefault_s: f64,
     /// Seconds to register the memory with the ring.
@@ -124,8 +140,9 @@ impl Prepared {
             trials.first().map_or((PLAIN_BLOCK, 1), |best| (best.block_bytes, best.depth));
         reader.limit(depth);
         let clock = Instant::now();
-        reader.register_anew(&mut memory);
+        reader.register([&mut memory]);
         let register_s = clock.elapsed().as_secs_f64();
+        let ladder = ladder::probe(&first, align, device.disk_name().as_deref());
         let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
         Ok(Rc::new(Self {
             cut: Blocks::whole_files(&lengths, block_bytes, align),
@@ -137,10 +154,49 @@ impl Prepared {
             trials,
             reader: RefCell::new(reader),
             memory: RefCell::new(memory),
+            pipeline: RefCell::new(None),
+            ladder,
             prefault_s,
             register_s,
             hashes,
         }))
+    }
+
+    /// Loads `files` through slots into the memory.
+    ///
+    /// # Errors
+    /// When there is no memory for slots, or a read fails.
+    pub fn pipelined(&self, files: &[File]) -> Result<Times> {
+        let mut pipeline = self.pipeline.borrow_mut();
+        if pipeline.is_none() {
+            let slot_bytes = (SLOT_DEPTHS * self.depth * self.block_bytes).max(SMALLEST_SLOT);
+            *pipeline = Some(Pipeline::new(SLOTS, slot_bytes, self.depth)?);
+        }
+        let mut memory = self.memory.borrow_mut();
+        let run = pipeline.as_mut().map_or(Ok(Times::default()), |pipeline| {
+            pipeline.run(files, &self.cut, &mut Copy(memory.as_mut_slice()))
+        });
+        run.map_err(|failure| {
+            *pipeline = None; // its slots may be lost
+            match failure {
+                Failure::Read(fault) => self.explain(fault),
+                Failure::Consume(error) => error,
+            }
+        })
+    }
+
+    /// The device's best raw read.
+    pub fn ceiling(&self) -> Option<Ceiling> {
+        self.trials.first().map(|best| Ceiling {
+            value: best.gb_per_s,
+            origin: Origin::Measured,
+            source: format!(
+                "best raw sequential direct read of the same files: {}, blocks of {} KiB, {} in flight",
+                self.reader.borrow().path(),
+                best.block_bytes >> 10,
+                best.depth
+            ),
+        })
     }
 
     /// XXH3 of each shard: from when it was written, or from a buffered read now.
@@ -215,7 +271,7 @@ fn calibrate(
 ) -> Result<Vec<Trial>> {
     let files = set.shards.iter().map(|s| open_direct(&s.path)).collect::<Result<Vec<_>>>()?;
     let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
-    reader.register(memory);
+    reader.register([&mut *memory]);
     let mut calibration =
         Calibration { reader, files: &files, lengths: &lengths, memory, align, cursor: 0 };
     calibration.run((load_time / TRIALS_A_LOAD).min(LONGEST_TRIAL)).map_err(|fault| {

@@ -2,12 +2,19 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::record::Origin;
 
 /// A directory of two shards of random bytes.
 fn model(dir: &Path) {
+    named_model(dir, "t");
+}
+
+/// [`model`] whose two tensors have names that begin with `prefix`.
+fn named_model(dir: &Path, prefix: &str) {
     for (i, bytes) in [3_000_017_usize, 5_000_000].into_iter().enumerate() {
-        let json =
-            format!(r#"{{"t{i}":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+        let json = format!(
+            r#"{{"{prefix}{i}":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#
+        );
         let mut content = (json.len() as u64).to_le_bytes().to_vec();
         content.extend(json.as_bytes());
         let mut state = 1_u64 + i as u64;
@@ -51,6 +58,30 @@ fn every_method_loads_the_content_and_says_what_it_did() {
         let ceiling = Load::new(Method::Mapped, prepared).unwrap().ceiling().unwrap();
         assert!(ceiling.value > 0.0 && ceiling.origin == Origin::Measured);
     }
+}
+
+#[test]
+fn experts_are_read_one_by_one_and_compared() {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    named_model(dir.path(), "model.layers.0.mlp.experts.");
+    let prepared = Prepared::new(&options(dir.path())).unwrap();
+    let mut reads = match ExpertReads::new(Rc::clone(&prepared)) {
+        Ok(reads) => reads,
+        Err(Error::Unavailable(_)) => return, // no direct reads here
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(reads.work().bytes_read, 8_000_017);
+    assert_eq!(reads.verify().unwrap().checked, 8_000_017);
+    reads.run(3).unwrap();
+    let details = reads.details();
+    assert_eq!((&details["experts"], &details["expert_reads"]), (&json!(2), &json!(6)));
+    let latency = |p: &str| details["expert_latency_ms"][p].as_f64().unwrap();
+    assert!(0.0 < latency("p50") && latency("p50") <= latency("max"));
+
+    let dense = tempfile::tempdir_in(".").unwrap();
+    model(dense.path());
+    let prepared = Prepared::new(&options(dense.path())).unwrap();
+    assert!(matches!(ExpertReads::new(prepared), Err(Error::Unavailable(_))));
 }
 
 #[test]

@@ -32,18 +32,10 @@ impl Direct {
         }
     }
 
-    /// Prepares for reads into `memory`.
-    pub fn register(&mut self, memory: &mut Buffer) {
+    /// Prepares for reads into `memories`; see [`Ring::register`].
+    pub fn register<'m>(&mut self, memories: impl IntoIterator<Item = &'m mut Buffer>) {
         if let Ok(ring) = &mut self.ring {
-            ring.register(memory);
-        }
-    }
-
-    /// [`Self::register`] even if the memory is registered already, to see how long it takes.
-    pub fn register_anew(&mut self, memory: &mut Buffer) {
-        if let Ok(ring) = &mut self.ring {
-            ring.unregister();
-            ring.register(memory);
+            ring.register(memories);
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod blocks;
 mod direct;
 mod drive;
+pub mod ladder;
 pub mod mapped;
 pub mod pread;
 mod refusal;

@@ -36,13 +36,30 @@ const FLAGS: [Flags; 4] = [
     ("no flags", |_| {}),
 ];
 
+/// What a refusal of registered memory is called.
+pub const REGISTERED: &str = "registered memory";
+
+/// Who waits busily, to save interrupts or system calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polling {
+    /// Nobody.
+    None,
+    /// This thread, for completions (IOPOLL): direct reads only; needs a driver with poll queues
+    /// (`nvme.poll_queues`, 0 unless set).
+    Completions,
+    /// A kernel thread, for submissions (SQPOLL), which sleeps after this many idle milliseconds.
+    Submissions(u32),
+}
+
+/// Memory that is registered: address, length, and index of its first piece.
+type Registered = (usize, usize, u16);
+
 /// A ring of one thread.
 pub struct Ring {
     ring: IoUring,
     depth: usize,
     flags: &'static str,
-    /// Address and length of the memory that is registered.
-    registered: Option<(usize, usize)>,
+    registered: Vec<Registered>,
     files_registered: bool,
     refusals: Vec<Refusal>,
 }
@@ -53,14 +70,27 @@ impl Ring {
     /// # Errors
     /// What refuses io_uring altogether.
     pub fn new(depth: usize) -> Result<Self, Refusal> {
+        Self::with(depth, Polling::None)
+    }
+
+    /// [`Self::new`] with polling.
+    ///
+    /// # Errors
+    /// What refuses io_uring, or this kind of polling, altogether.
+    pub fn with(depth: usize, polling: Polling) -> Result<Self, Refusal> {
         let depth = depth.clamp(1, MAX_DEPTH);
         let mut refusals = Vec::new();
         for (name, set) in FLAGS {
             let mut builder = IoUring::builder();
             set(&mut builder);
+            match polling {
+                Polling::None => {}
+                Polling::Completions => drop(builder.setup_iopoll()),
+                Polling::Submissions(idle_ms) => drop(builder.setup_sqpoll(idle_ms)),
+            }
             match builder.build(depth.next_power_of_two() as u32) {
                 Ok(ring) => {
-                    let (registered, files_registered) = (None, false);
+                    let (registered, files_registered) = (Vec::new(), false);
                     return Ok(Self {
                         ring,
                         depth,
@@ -79,32 +109,41 @@ impl Ring {
         Err(Refusal { asked: "io_uring".into(), errno: libc::EINVAL })
     }
 
-    /// Registers `memory`, so that the kernel maps it once and not at every read; a refusal is kept, and reads then
-    /// name plain addresses.
-    pub fn register(&mut self, memory: &mut Buffer) {
-        let range = (memory.as_ptr().addr(), memory.len());
-        if self.registered == Some(range) || range.1 == 0 {
+    /// Registers `memories`, so that the kernel maps them once and not at every read; a refusal is kept, and reads
+    /// then name plain addresses.
+    ///
+    /// Reads into memory at these addresses go to the pages that are there now: register anew before memory that was
+    /// registered is replaced by other memory.
+    pub fn register<'m>(&mut self, memories: impl IntoIterator<Item = &'m mut Buffer>) {
+        self.unregister();
+        let mut pieces: Vec<libc::iovec> = Vec::new();
+        let mut registered = Vec::new();
+        for memory in memories {
+            registered.push((memory.as_ptr().addr(), memory.len(), pieces.len() as u16));
+            pieces.extend((0..memory.len()).step_by(REGISTERED_BYTES).map(|at| libc::iovec {
+                iov_base: memory.as_mut_ptr().wrapping_add(at).cast(),
+                iov_len: (memory.len() - at).min(REGISTERED_BYTES),
+            }));
+        }
+        if pieces.is_empty() {
             return;
         }
-        self.unregister();
-        let pieces: Vec<libc::iovec> = (0..range.1)
-            .step_by(REGISTERED_BYTES)
-            .map(|at| libc::iovec {
-                iov_base: memory.as_mut_ptr().wrapping_add(at).cast(),
-                iov_len: (range.1 - at).min(REGISTERED_BYTES),
-            })
-            .collect();
-        // SAFETY: the pieces lie inside `memory`; the kernel pins its pages until they are unregistered or the ring
-        // is closed, so memory that is freed first stays allocated, and no read is in flight then.
+        // SAFETY: the pieces lie inside `memories`; the kernel pins their pages until they are unregistered or the
+        // ring is closed, so memory that is freed first stays allocated, and no read is in flight then.
         match unsafe { self.ring.submitter().register_buffers(&pieces) } {
-            Ok(()) => self.registered = Some(range),
-            Err(e) => self.refusals.push(Refusal::new("registered memory", &e)),
+            Ok(()) => self.registered = registered,
+            Err(e) => {
+                let refusal = Refusal::new(REGISTERED, &e);
+                if !self.refusals.contains(&refusal) {
+                    self.refusals.push(refusal);
+                }
+            }
         }
     }
 
-    /// Undoes [`Self::register`].
-    pub fn unregister(&mut self) {
-        if self.registered.take().is_some() {
+    fn unregister(&mut self) {
+        if !self.registered.is_empty() {
+            self.registered.clear();
             let _ = self.ring.submitter().unregister_buffers(); // fails only when nothing is registered
         }
     }
@@ -127,7 +166,8 @@ impl Ring {
                 false
             }
         };
-        let fixed = self.registered == Some((memory.as_ptr().addr(), memory.len()));
+        let here = (memory.as_ptr().addr(), memory.len());
+        let fixed = self.registered.iter().find(|r| (r.0, r.1) == here).map(|r| r.2);
         RingQueue { ring: self, descriptors, memory, align: align as usize, fixed }
     }
 
@@ -140,7 +180,7 @@ impl Ring {
     pub fn path(&self) -> String {
         let mut path = String::from("io_uring/direct");
         for (given, name) in [
-            (self.registered.is_some(), "+registered-memory"),
+            (!self.registered.is_empty(), "+registered-memory"),
             (self.files_registered, "+registered-files"),
         ] {
             if given {
@@ -167,7 +207,8 @@ pub struct RingQueue<'a> {
     descriptors: Vec<i32>,
     memory: &'a mut Buffer,
     align: usize,
-    fixed: bool,
+    /// Index of the first registered piece of `memory`.
+    fixed: Option<u16>,
 }
 
 impl Queue for RingQueue<'_> {
@@ -186,18 +227,18 @@ impl Queue for RingQueue<'_> {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let at = self.memory.as_mut_ptr().wrapping_add(read.at);
-        let index = (read.at / REGISTERED_BYTES) as u16;
+        let index = self.fixed.map(|first| first + (read.at / REGISTERED_BYTES) as u16);
         let file = types::Fixed(read.file as u32);
         let plain = types::Fd(descriptor);
-        let entry = match (self.fixed, self.ring.files_registered) {
-            (true, true) => {
+        let entry = match (index, self.ring.files_registered) {
+            (Some(index), true) => {
                 opcode::ReadFixed::new(file, at, bytes, index).offset(read.offset).build()
             }
-            (true, false) => {
+            (Some(index), false) => {
                 opcode::ReadFixed::new(plain, at, bytes, index).offset(read.offset).build()
             }
-            (false, true) => opcode::Read::new(file, at, bytes).offset(read.offset).build(),
-            (false, false) => opcode::Read::new(plain, at, bytes).offset(read.offset).build(),
+            (None, true) => opcode::Read::new(file, at, bytes).offset(read.offset).build(),
+            (None, false) => opcode::Read::new(plain, at, bytes).offset(read.offset).build(),
         };
         // SAFETY: the read ends inside `memory`, which is borrowed for as long as this queue lives; blocks in flight
         // are disjoint.

@@ -79,7 +79,7 @@ fn every_way_of_reading_brings_the_same_bytes() {
                 for register in [false, true] {
                     let mut memory = poisoned(cut.memory);
                     if register {
-                        ring.register(&mut memory);
+                        ring.register([&mut memory]);
                     }
                     let mut queue = ring.queue(files, &mut memory, align);
                     drive(&mut queue, cut.blocks.iter().copied()).unwrap();
@@ -95,6 +95,31 @@ fn every_way_of_reading_brings_the_same_bytes() {
         mapping.touch().unwrap();
         assert!(mapping.with(|bytes| bytes == content).unwrap());
     }
+}
+
+#[test]
+fn memory_in_several_pieces_is_registered_once_and_read_into_by_piece() {
+    let (_dir, paths, contents) = files(&[300_000]);
+    let files = open(&paths, 0).unwrap();
+    let cut = Blocks::whole_files(&[300_000], 1 << 16, 512);
+    let Ok(mut ring) = ring::Ring::new(8) else { return };
+    let mut memories: Vec<Buffer> = (0..3).map(|_| poisoned(cut.memory)).collect();
+    ring.register(&mut memories);
+    for memory in &mut memories {
+        drive(&mut ring.queue(&files, memory, 512), cut.blocks.iter().copied()).unwrap();
+        assert!(memory.as_slice::<u8>()[..300_000] == contents[0]);
+    }
+}
+
+#[test]
+fn the_ladder_ends_in_a_way_that_works_everywhere() {
+    let (_dir, paths, _) = files(&[10_000]);
+    let rungs = ladder::probe(&paths[0], 4096, None);
+    assert_eq!(rungs.len(), 6);
+    assert_eq!(rungs[0].refused.as_ref().map(|r| r.errno), Some(libc::ENODEV));
+    assert_eq!(rungs[5].to_string(), "mmap: works");
+    let missing = ladder::probe(std::path::Path::new("/nonexistent"), 512, Some("nvme99n9"));
+    assert!(missing.iter().all(|rung| rung.refused.is_some()), "{missing:?}");
 }
 
 /// What a faulty device does to a read.
@@ -291,7 +316,7 @@ fn too_little_lockable_memory_leaves_a_ring_that_works() {
             let files = open(&paths, 0).unwrap();
             let cut = Blocks::whole_files(&[3_000_000], 1 << 16, 512);
             let mut memory = poisoned(cut.memory);
-            ring.register(&mut memory);
+            ring.register([&mut memory]);
             let mut queue = ring.queue(&files, &mut memory, 512);
             drive(&mut queue, cut.blocks.iter().copied()).unwrap();
             drop(queue);

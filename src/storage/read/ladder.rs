@@ -1,0 +1,102 @@
+//! Every way of reading that there is, best first, each tried on the file with one read: what this host gives.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::blocks::Blocks;
+use super::drive::{Fault, drive};
+use super::mapped::Mapping;
+use super::refusal::Refusal;
+use super::ring::{Polling, Ring};
+use super::{pread, ring};
+use crate::host::{Buffer, Pages};
+use crate::storage::layout::Extent;
+
+/// Bytes of the read that tries a way.
+const TRIED_BYTES: u64 = 4096;
+
+/// One way of reading, and the host's answer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rung {
+    /// Which way.
+    pub name: &'static str,
+    /// Why the host refuses it, if it does.
+    pub refused: Option<Refusal>,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refused {
+            None => write!(f, "{}: works", self.name),
+            Some(refusal) => write!(f, "{}: refused: {refusal}", self.name),
+        }
+    }
+}
+
+/// Tries every way on the regular file `path`, whose direct reads are aligned to `align`; `disk` is the name of its
+/// block device, where that is known.
+///
+/// The ways above the one that the loads use are tried because a refusal tells what to change; NVMe passthrough reads
+/// blocks instead of files, and polling spends a core, so that neither is used for loading files in large blocks.
+pub fn probe(path: &Path, align: u64, disk: Option<&str>) -> Vec<Rung> {
+    let direct = || File::options().read(true).custom_flags(libc::O_DIRECT).open(path);
+    let ring = |polling, register| {
+        let mut ring = Ring::with(1, polling).map_err(|r| io::Error::from_raw_os_error(r.errno))?;
+        read_one(direct()?, align, |file, blocks, memory| {
+            if register {
+                ring.register([&mut *memory]);
+                if let Some(refusal) = ring.refusals().iter().find(|r| r.asked == ring::REGISTERED)
+                {
+                    return Err(io::Error::from_raw_os_error(refusal.errno));
+                }
+            }
+            drive(&mut ring.queue(file, memory, align), blocks.blocks.iter().copied())
+                .map_err(io_error)
+        })
+    };
+    let attempts: [(&'static str, &dyn Fn() -> io::Result<()>); 6] = [
+        ("NVMe passthrough", &|| passthrough(disk)),
+        ("io_uring with IOPOLL", &|| ring(Polling::Completions, false)),
+        ("io_uring with registered memory", &|| ring(Polling::None, true)),
+        ("io_uring", &|| ring(Polling::None, false)),
+        ("preadv in threads, direct", &|| {
+            read_one(direct()?, align, |file, blocks, memory| {
+                pread::read(file, &blocks.blocks, memory, align, 1).map_err(io_error)
+            })
+        }),
+        ("mmap", &|| {
+            Mapping::new(&File::open(path)?, TRIED_BYTES.min(path.metadata()?.len()))?.touch()
+        }),
+    ];
+    let tried = attempts.map(|(name, attempt)| Rung {
+        name,
+        refused: attempt().err().map(|e| Refusal::new("one read", &e)),
+    });
+    tried.into()
+}
+
+/// Reads the first bytes of `file` by `read`.
+fn read_one(
+    file: File,
+    align: u64,
+    read: impl FnOnce(&[File], &Blocks, &mut Buffer) -> io::Result<()>,
+) -> io::Result<()> {
+    let bytes = TRIED_BYTES.min(file.metadata()?.len());
+    let blocks = Blocks::cut(&[Extent { file: 0, offset: 0, bytes }], TRIED_BYTES as usize, align);
+    let mut memory = Buffer::new(blocks.memory, Pages::Small).map_err(io::Error::other)?;
+    read(&[file], &blocks, &mut memory)
+}
+
+/// Opens the character device that takes raw NVMe commands.
+fn passthrough(disk: Option<&str>) -> io::Result<()> {
+    let namespace = disk.and_then(|name| name.strip_prefix("nvme"));
+    let namespace = namespace.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+    File::open(PathBuf::from(format!("/dev/ng{namespace}"))).map(drop)
+}
+
+fn io_error(fault: Fault) -> io::Error {
+    fault.error
+}
