@@ -29,10 +29,10 @@ impl Options {
     /// As the environment and `profile` say.
     pub fn from_environment(profile: Profile) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are three of them.
+        // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are five of them.
         let (gib, millis) = match profile {
-            Profile::Quick => (1, 600),
-            Profile::Standard => (4, 1500),
+            Profile::Quick => (1, 400),
+            Profile::Standard => (4, 1000),
             Profile::Thorough => (16, 8000),
         };
         Self {
