@@ -2,6 +2,7 @@
 //! `libcuda.so.1` by `LD_LIBRARY_PATH` alone.
 
 mod device;
+mod errors;
 mod faults;
 mod graphs;
 mod kernels;

@@ -230,6 +230,37 @@ fn sm_90a_wgmma_on_tensor_copies() {
 }
 
 #[test]
+fn sm_100a_tcgen05_on_tensor_copies() {
+    with_nvrtc("b200", || {
+        let context = CudaContext::new(0).expect("a device");
+        let stream = context.default_stream();
+        let source = include_str!("cuda/sm100a.cu");
+        let module = context.load_module(compile(source, "sm_100a")).expect("a module");
+        let gemm = module.load_function("gemm_tcgen05").expect("an entry");
+        let k = 64;
+        let a: Vec<f32> = (0..128 * k).map(|i| number(i + 2)).collect();
+        let b: Vec<f32> = (0..16 * k).map(|i| number(i * 5 + 1)).collect();
+        let device = |values: &[f32]| {
+            let halves: Vec<u16> = values.iter().copied().map(bf16).collect();
+            stream.clone_htod(&halves).expect("a copy")
+        };
+        let (da, db) = (device(&a), device(&b));
+        let (code_a, map_a) = tensor_map(address_of(&da, &stream), 64, 128, 128, 128);
+        let (code_b, map_b) = tensor_map(address_of(&db, &stream), 64, 16, 128, 16);
+        code_a.result().expect("a map");
+        code_b.result().expect("a map");
+        let mut dc = stream.alloc_zeros::<f32>(128 * 16).expect("memory");
+        // SAFETY: the arguments are the kernel's.
+        unsafe {
+            let mut launch = stream.launch_builder(&gemm);
+            launch.arg(&map_a).arg(&map_b).arg(&mut dc).launch(config(1, 128))
+        }
+        .expect("a launch");
+        assert_eq!(stream.clone_dtoh(&dc).expect("the kernel ends well"), product(&a, &b, k));
+    });
+}
+
+#[test]
 fn sm_120a_block_scaled_mxfp4() {
     with_nvrtc("rtx-pro-6000", || {
         let context = CudaContext::new(0).expect("a device");

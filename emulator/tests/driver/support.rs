@@ -1,9 +1,11 @@
 //! Runs the body of a test in a child process that finds the emulator as `libcuda.so.1`, by `LD_LIBRARY_PATH` alone: the
 //! bodies are programs on cudarc that know nothing of the emulator.
 
-use cudarc::driver::sys::CUevent_flags;
+use crate::ptx::CONTROL;
+use cudarc::driver::sys::{self, CUevent_flags, CUresult};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaFunction, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
+    PushKernelArg,
 };
 use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use std::path::{Path, PathBuf};
@@ -123,4 +125,34 @@ unsafe impl DeviceRepr for TensorMap {}
 /// Device address of a slice.
 pub fn address_of<T>(slice: &impl DevicePtr<T>, stream: &Arc<CudaStream>) -> u64 {
     slice.device_ptr(stream).0
+}
+
+/// One block of one thread.
+pub const ONE_THREAD: LaunchConfig =
+    LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
+
+/// Stores to an address and waits; the code that the wait returns.
+pub fn store(context: &Arc<CudaContext>, address: u64) -> CUresult {
+    let stream = context.new_stream().expect("a stream");
+    let store = kernel(context, CONTROL, "store");
+    // SAFETY: the arguments are the kernel's; the address is the test.
+    unsafe { stream.launch_builder(&store).arg(&address).arg(&7_u32).launch(ONE_THREAD) }
+        .expect("the launch itself is fine");
+    let code = stream.synchronize().map_or_else(|error| error.0, |()| CUresult::CUDA_SUCCESS);
+    // Dropping would try the dead context again.
+    std::mem::forget((stream, store));
+    code
+}
+
+/// Makes sure that a context is dead with `code`: every call says so, until it is made anew.
+pub fn dead(context: Arc<CudaContext>, code: CUresult) {
+    let (mut free, mut total, mut pointer) = (0, 0, 0);
+    // SAFETY: valid output pointers.
+    unsafe {
+        assert_eq!(sys::cuMemGetInfo_v2(&mut free, &mut total), code);
+        assert_eq!(sys::cuMemAlloc_v2(&mut pointer, 16), code);
+        assert_eq!(sys::cuCtxSynchronize(), code);
+        assert_eq!(sys::cuStreamSynchronize(std::ptr::null_mut()), code);
+    }
+    std::mem::forget(context);
 }
