@@ -397,8 +397,8 @@ fn map_reduction(name: &str, map: &TensorMap) -> Result<(Combine, usize), Fault>
     let bitwise = matches!(name, "and" | "or" | "xor");
     // `CUtensorMapDataType`.
     let ty = match map.data_type.number() {
-        2 if bitwise => Type::B32,
-        4 if bitwise => Type::B64,
+        2 | 3 if bitwise => Type::B32,
+        4 | 5 if bitwise => Type::B64,
         2 => Type::U32,
         3 => Type::S32,
         4 => Type::U64,
