@@ -116,6 +116,8 @@ pub enum Alu {
         op: BoolOp,
         q: PredSource,
     },
+    /// `bfi`: the low `length` bits of a, in b from bit `at` on.
+    InsertBits { bits: u32, to: Reg, a: Source, b: Source, at: Source, length: Source },
     /// `add.cc`, `madc.hi` and kin: `a * b + c` or `a + b`, with the carry flag in and out.
     Carry {
         kind: CarryKind,

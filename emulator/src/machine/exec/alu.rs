@@ -99,6 +99,13 @@ impl Context<'_, '_> {
                 }
                 self.warp.write_predicate(*p, mask, truth);
             }
+            Alu::InsertBits { bits, to, a, b, at, length } => {
+                let [a, b, at, length] = [a, b, at, length].map(|source| self.values(*source));
+                let result = std::array::from_fn(|i| {
+                    insert_bits(*bits, a[i], b[i], at[i] as u32 & 255, length[i] as u32 & 255)
+                });
+                self.warp.write(*to, mask, &result);
+            }
             Alu::Carry { kind, bits, to, a, b, c, carry_in, carry_out } => {
                 let operands = [self.values(*a), self.values(*b), self.values(*c)];
                 let mut result = [0; 32];
@@ -162,6 +169,13 @@ impl Context<'_, '_> {
     }
 }
 
+/// The low `length` bits of `a`, put into `b` from bit `at` on.
+fn insert_bits(bits: u32, a: u64, b: u64, at: u32, length: u32) -> u64 {
+    let low = |count: u32| 1u64.checked_shl(count).map_or(u64::MAX, |bit| bit - 1);
+    let field = low(length).checked_shl(at).unwrap_or(0) & low(bits);
+    b & !field | a.checked_shl(at).unwrap_or(0) & field
+}
+
 /// One lane of a carry instruction: the result and the carry (or borrow) out.
 fn carry_step(kind: CarryKind, bits: u32, [a, b, c]: [u64; 3], carry: bool) -> (u64, bool) {
     let keep = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
@@ -192,6 +206,14 @@ fn carry_step(kind: CarryKind, bits: u32, [a, b, c]: [u64; 3], carry: bool) -> (
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inserted_bits() {
+        assert_eq!(insert_bits(32, 0xff, 0, 28, 8), 0xf000_0000);
+        assert_eq!(insert_bits(32, 0, 0xffff_ffff, 4, 8), 0xffff_f00f);
+        assert_eq!(insert_bits(32, 7, 5, 32, 8), 5);
+        assert_eq!(insert_bits(64, 7, 0, 62, 200), 0xc000_0000_0000_0000);
+    }
 
     #[test]
     fn carries_and_borrows() {

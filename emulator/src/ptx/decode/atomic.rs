@@ -1,7 +1,7 @@
 //! `atom` and `red`; see PTX ISA 9.7.13.5 and 9.7.13.6.
 
 use super::lanes::extend;
-use super::memory::{address_in, order, space, vector};
+use super::memory::{address_in, space, vector};
 use super::{Decoded, Input};
 use crate::convert::packed::Packed;
 use crate::ptx::Type;
@@ -11,15 +11,9 @@ use std::sync::Arc;
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
     let returns = input.name == "atom";
-    if input.qualifiers.take("acq_rel") {
-        input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]);
-    } else if !input.qualifiers.has("relaxed")
-        && input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]).is_some()
-    {
-        // A scope without semantics means .relaxed.
-    } else {
-        order(input)?;
-    }
+    // Without semantics an atomic is .relaxed, without scope .gpu; one order holds for all of them here.
+    input.qualifiers.take_any(&["relaxed", "acquire", "release", "acq_rel"]);
+    input.qualifiers.take_any(&["cta", "cluster", "gpu", "sys"]);
     let space = space(input).unwrap_or(Space::Generic);
     if !matches!(space, Space::Generic | Space::Global | Space::Shared | Space::SharedCluster) {
         return Err(format!("{} on {space:?} is not defined", input.name));

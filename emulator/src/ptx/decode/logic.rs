@@ -223,29 +223,20 @@ fn bit_field_extract(input: &mut Input<'_, '_>) -> Decoded {
     Ok(Op::Alu(Alu::Map3 { float: false, f, to: to.register(ty)?, a: a.source(ty)?, b, c }))
 }
 
-/// `bfi d, a, b, c, len`: four sources, so position and length are packed into one value when both are constant, which
-/// compilers always emit; otherwise the register forms are combined at run time.
+/// `bfi d, a, b, c, len`
 fn bit_field_insert(input: &mut Input<'_, '_>) -> Decoded {
     let ty = input.qualifiers.ty()?;
     if !ty.is_untyped() || !matches!(ty.bits(), 32 | 64) {
         return Err(format!("bfi is not defined for .{ty:?}"));
     }
     let [to, a, b, at, length] = input.take::<5>()?;
-    let (at, length) = match (at, length) {
-        (Operand::Integer(at), Operand::Integer(length)) => {
-            (*at as u32 & 255, *length as u32 & 255)
-        }
-        _ => return Err("bfi with a register as position or length is not modelled".into()),
-    };
-    let width = ty.bits();
-    let field = if at >= width { 0 } else { (low_bits(length) << at) & low_bits(width) };
-    let f = map2(move |a, b| b & !field & low_bits(width) | a.checked_shl(at).unwrap_or(0) & field);
-    Ok(Op::Alu(Alu::Map2 {
-        float: false,
-        f,
+    Ok(Op::Alu(Alu::InsertBits {
+        bits: ty.bits(),
         to: to.register(ty)?,
         a: a.source(ty)?,
         b: b.source(ty)?,
+        at: at.source(Type::B32)?,
+        length: length.source(Type::B32)?,
     }))
 }
 
