@@ -16,6 +16,9 @@ const LONG_TURN: u32 = 1 << 14;
 /// A warp that polled an `mbarrier` this often, while nothing that another warp may wait for happened, is idle.
 const IDLE_POLLS: u32 = 8;
 
+/// A cluster that executed so many instructions without writing or arriving anywhere polls for another cluster.
+const POLLING: u64 = 1 << 16;
+
 /// A cluster at work.
 pub(super) struct Cluster {
     state: ClusterState,
@@ -85,6 +88,7 @@ impl Cluster {
     /// Runs all warps in turn, for about `rounds` turns each.
     pub fn run(&mut self, machine: &mut Machine<'_>, rounds: u32) -> Result<Progress, Fault> {
         let mut order: Vec<usize> = (0..self.warps.len()).collect();
+        let mut last = (self.state.progress, machine.counters.instructions);
         for _ in 0..rounds {
             let before = self.state.progress;
             let mut idle = true;
@@ -108,6 +112,11 @@ impl Cluster {
                 self.warps.iter_mut().for_each(|w| w.idle_polls = 0);
             } else if idle {
                 return Err(self.deadlock());
+            }
+            if self.state.progress != last.0 {
+                last = (self.state.progress, machine.counters.instructions);
+            } else if machine.counters.instructions - last.1 > POLLING {
+                return Ok(Progress::Running);
             }
             if machine.hooks.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
                 return Err(Fault::new(FaultKind::Cancelled, "the launch was cancelled"));
