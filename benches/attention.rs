@@ -1,0 +1,35 @@
+//! Attention over a key/value cache in four formats: decode, and causal prefill.
+
+use std::process::ExitCode;
+
+use hostdyno::ceilings::CpuCeilings;
+use hostdyno::cpu::AttentionSubject;
+use hostdyno::measure::{Plan, bench};
+use hostdyno::number::Format;
+use hostdyno::record::Part;
+use hostdyno::workload::default_attentions;
+
+fn main() -> ExitCode {
+    bench("attention", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
+        let cpu = CpuCeilings::new()?;
+        for shape in default_attentions(plan.extent()).into_iter().map(|named| named.problem) {
+            for format in Format::MAIN {
+                let cpu = cpu.clone();
+                let id = AttentionSubject::metric_id(&shape, format);
+                let unit = AttentionSubject::unit_of(&shape);
+                plan.add(id, Part::Compute, unit, move || {
+                    let (workers, ceilings) = (cpu.workers().clone(), cpu.of(format)?);
+                    AttentionSubject::new(
+                        shape,
+                        format,
+                        cpu.isa(),
+                        workers,
+                        ceilings,
+                        rand::random(),
+                    )
+                });
+            }
+        }
+        Ok(())
+    })
+}
