@@ -1,5 +1,5 @@
-//! Kernels compiled by Triton, as a check of the layouts by somebody else: they pass, and with a rule
-//! broken on purpose, a wait shortened or a barrier taken out, at least one of them fails.
+//! Kernels compiled by Triton, as a check of the layouts by somebody else: they pass, and with a
+//! rule broken on purpose, a wait shortened or a barrier taken out, at least one of them fails.
 //!
 //! `triton/` holds matrix products for every target (see its make.py). Rules that this PTX does not
 //! exercise (other selectors, shapes and modes) are tested by `mutation.rs` and, against the ISA's

@@ -38,16 +38,6 @@ impl Swizzle {
             _ => 128,
         }
     }
-
-    /// Bytes after which the pattern repeats: the alignment at which its base offset is zero.
-    pub const fn period(self) -> u32 {
-        match self {
-            Self::None => 16,
-            Self::B32 => 256,
-            Self::B64 => 512,
-            _ => 1024,
-        }
-    }
 }
 
 /// The address bits that a mode inverts on 128-byte line `line`.

@@ -66,7 +66,9 @@ impl Wgmma {
     /// A sentence naming what the ISA does not allow.
     pub fn parse(qualifiers: &[&str], rules: &Rules) -> Result<Self, String> {
         let ["mma_async", "sync", "aligned", shape, rest @ ..] = qualifiers else {
-            return Err("wgmma.mma_async needs .sync.aligned and a shape".into());
+            return Err(
+                "wgmma.mma_async needs .sync.aligned and a shape (.sp is not modelled)".into()
+            );
         };
         let (satfinite, rest) = match rest {
             ["satfinite", rest @ ..] => (true, rest),

@@ -21,7 +21,7 @@ struct Words<'a> {
 
 fn read<'a>(qualifiers: &[&'a str]) -> Result<Words<'a>, String> {
     let ["sync", "aligned", rest @ ..] = qualifiers else {
-        return Err("mma starts with .sync.aligned".into());
+        return Err("mma needs .sync.aligned (sparse mma.sp is not modelled)".into());
     };
     let mut words = Words::default();
     for &word in rest {
