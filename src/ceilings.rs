@@ -17,8 +17,8 @@ use crate::record::{Ceiling, Origin};
 
 /// Time to measure one ceiling: several hundred milliseconds, long enough for clocks to settle.
 const BUDGET: Duration = Duration::from_millis(600);
-/// Least time of one pass over a peak loop.
-const PASS: Duration = Duration::from_millis(20);
+/// Time of one pass over a peak loop: short, so that some passes fall between interruptions on a busy host.
+const PASS: Duration = Duration::from_millis(2);
 
 /// The CPU with its workers and what was measured of it so far. Clones share everything.
 #[derive(Clone)]

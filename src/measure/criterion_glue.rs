@@ -1,10 +1,10 @@
 //! Criterion as the face of a measurement: its command line, baselines and plots, our samples and units.
 //!
 //! The samples are taken by [`super::sampling`] and then replayed: Criterion is asked for as many samples as there
-//! are, of one iteration each, and `iter_custom` answers with one recorded sample after the other. So what Criterion
-//! prints, compares and saves is what the record keeps.
+//! are, and `iter_custom` answers with one recorded sample after the other. So what Criterion prints, compares and
+//! saves is what the record keeps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, SamplingMode, Throughput};
@@ -67,26 +67,31 @@ impl ValueFormatter for DeviceTime {
     }
 }
 
-/// A Criterion with this process's command line, group and throughput set for the metric `id`, running `sample`:
-/// a function from iterations to nanoseconds.
+/// How Criterion is asked to run a metric.
+struct Request {
+    samples: usize,
+    warm_up: Duration,
+    measurement: Duration,
+}
+
+/// A Criterion with this process's command line runs the metric `id`; `sample` takes iterations and returns
+/// nanoseconds.
 fn bench(
     id: &MetricId,
     unit: Unit,
     work: &Work,
-    sample_size: usize,
+    request: &Request,
     mut sample: impl FnMut(u64) -> f64,
 ) {
-    // As short as it can be: samples of one iteration, and one call to warm up.
-    let none = Duration::from_nanos(1);
     let mut criterion: Criterion<DeviceTime> =
         Criterion::default().with_measurement(DeviceTime(unit)).configure_from_args();
     let (group, function) = id.as_str().split_once('/').unwrap_or((id.as_str(), ""));
     let mut group = criterion.benchmark_group(group);
     group
         .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(none)
-        .measurement_time(none)
-        .sample_size(sample_size);
+        .warm_up_time(request.warm_up)
+        .measurement_time(request.measurement)
+        .sample_size(request.samples);
     match unit {
         Unit::TeraFlops | Unit::TeraOps => {
             group.throughput(Throughput::Elements(work.flops));
@@ -100,26 +105,53 @@ fn bench(
     group.finish();
 }
 
-/// Shows `samples` (seconds of one iteration) as Criterion's own measurement of `id`. Nothing is shown when there are
-/// fewer than Criterion accepts.
-pub fn show(id: &MetricId, unit: Unit, work: &Work, samples: &[f64]) {
+/// Shows `samples` (seconds of one iteration, `batch` iterations each) as Criterion's own measurement of `id`. Nothing
+/// is shown when there are fewer than Criterion accepts.
+///
+/// Criterion plans from the wall-clock time of the first call, which it takes for the warm-up. That call lasts as long
+/// as an iteration did, so that the plan it prints is what was really done.
+pub fn show(id: &MetricId, unit: Unit, work: &Work, samples: &[f64], batch: u64) {
     if samples.len() < MIN_SAMPLES {
         eprintln!("{id}: {} samples, Criterion shows no fewer than {MIN_SAMPLES}", samples.len());
         return;
     }
+    let iteration = samples.iter().sum::<f64>() / samples.len() as f64;
+    let request = Request {
+        samples: samples.len(),
+        warm_up: Duration::from_secs_f64(iteration / 2.0).max(Duration::from_nanos(1)),
+        // A little less than the whole, since Criterion rounds iterations up.
+        measurement: Duration::from_secs_f64(
+            0.99 * iteration * batch as f64 * samples.len() as f64,
+        ),
+    };
     let mut calls = 0;
-    bench(id, unit, work, samples.len(), |iterations| {
-        // The first call is the warm-up.
+    bench(id, unit, work, &request, |iterations| {
+        if calls == 0 {
+            wait(Duration::from_secs_f64(iteration));
+        }
         let sample = samples[usize::saturating_sub(calls, 1) % samples.len()];
         calls += 1;
         sample * 1e9 * iterations as f64
     });
 }
 
+/// Lets `duration` pass: asleep where that is exact enough, spinning where it is not.
+fn wait(duration: Duration) {
+    let start = Instant::now();
+    if duration > Duration::from_millis(5) {
+        std::thread::sleep(duration);
+    }
+    while start.elapsed() < duration {
+        std::hint::spin_loop();
+    }
+}
+
 /// Hands the metric to Criterion to run as its command line says (list, test, profile): `run` takes iterations and
 /// returns seconds.
 pub fn delegate(id: &MetricId, unit: Unit, work: &Work, mut run: impl FnMut(u64) -> f64) {
-    bench(id, unit, work, MIN_SAMPLES, |iterations| run(iterations) * 1e9);
+    let shortest = Duration::from_nanos(1);
+    let request = Request { samples: MIN_SAMPLES, warm_up: shortest, measurement: shortest };
+    bench(id, unit, work, &request, |iterations| run(iterations) * 1e9);
 }
 
 #[cfg(test)]

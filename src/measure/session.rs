@@ -78,7 +78,7 @@ fn measure_all(metrics: Vec<Planned>, budget: &Budget, recorder: &mut Recorder) 
         progress.pause();
         worst = worst.max(report(&id, error.as_ref()));
         if !record.samples.is_empty() {
-            criterion_glue::show(&id, unit, &record.work, &record.samples);
+            criterion_glue::show(&id, unit, &record.work, &record.samples, record.batch);
         }
         if record.state != State::Ok {
             let reason = record.reason.as_deref().unwrap_or_default();
