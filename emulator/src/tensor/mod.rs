@@ -11,6 +11,14 @@
 //! precision"). Here products are exact and summed in `f64` along ascending k, the accumulator is
 //! added last, and the result is rounded once, to nearest even, per instruction. Hardware truncates
 //! inside; comparisons with it need a tolerance.
+//!
+//! **Refused, with a message:** sparse A (`mma.sp` and its kin), `tcgen05.mma.ws` and `.ashift`,
+//! K = 96 of sm_103a, `tcgen05.ld.red`, `m8n8k4` of `f16`, interleaved and im2col tensor maps.
+//!
+//! **Read into the ISA where it is silent:** a descriptor's base offset is the 128-byte line at
+//! which the swizzle pattern starts; the NaN that fills out-of-bounds elements has every bit set;
+//! `.4x256b` of `tcgen05.cp` writes one lane in each partition; block scales are taken from the
+//! copy in the partition that computes the row.
 
 pub mod descriptor;
 pub mod element;
