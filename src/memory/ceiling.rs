@@ -27,6 +27,11 @@ impl DramCeiling {
         }))
     }
 
+    /// None, and why.
+    pub fn not_known(why: &str) -> Self {
+        Self(Err(why.to_owned()))
+    }
+
     /// The ceiling in GB/s.
     pub fn known(&self) -> Option<Ceiling> {
         self.0.as_ref().ok().cloned()
@@ -47,7 +52,8 @@ pub fn measure_read_ceiling(
     budget: Duration,
 ) -> Result<Ceiling> {
     const PASSES: u32 = 5;
-    let mut stream = Stream::new(workers.clone(), Loop::Read, DramCeiling(Err(String::new())))?;
+    let mut stream =
+        Stream::new(workers.clone(), Loop::Read, DramCeiling::not_known("it is being measured"))?;
     let work = stream.work();
     let start = Instant::now();
     let (mut passes, mut best) = (0, 0.0f64);

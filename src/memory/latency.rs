@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::chase::{Cycle, LINE};
+use super::roles::Pair;
 use crate::host::cpus::affinity;
-use crate::host::{Caches, Pages, Root, Workers};
+use crate::host::{Buffer, Caches, Pages, Root, Workers};
 use crate::measure::{Elapsed, Subject};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
@@ -17,15 +18,60 @@ const OF_CACHE: usize = 4;
 /// Least bytes: well beyond what small-page address translation caches reach.
 const LEAST: usize = 256 << 20;
 /// Accesses of an iteration: some milliseconds.
-const ACCESSES: u64 = 1 << 16;
+pub const ACCESSES: u64 = 1 << 16;
 /// Part of the memory that has to be in huge pages for a figure that says so.
 const HUGE_ENOUGH: f64 = 0.95;
 
+/// Bytes of a cycle that no cache of `cpu` holds.
+pub fn bytes_beyond_caches(cpu: usize) -> usize {
+    (OF_CACHE * Caches::of(&[cpu]).last_level_total).max(LEAST)
+}
+
+/// A cache level whose latency is a metric of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// First level, data.
+    L1,
+    /// Second level.
+    L2,
+    /// Third level.
+    L3,
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Self; 3] = [Self::L1, Self::L2, Self::L3];
+
+    /// The metric: small sizes fit into one huge page, so address translation plays no role.
+    pub fn metric(self) -> MetricId {
+        let name = match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::L3 => "l3",
+        };
+        MetricId::new(["dram", "latency", "cached", name])
+    }
+
+    /// Half of the level's size as `cpu` sees it, so that everything else there has room too.
+    fn bytes(self, cpu: usize) -> Result<usize> {
+        let caches = Caches::of(&[cpu]);
+        let size = match self {
+            Self::L1 => caches.l1_data,
+            Self::L2 => caches.l2,
+            Self::L3 => caches.l3,
+        };
+        let why = || Error::Unavailable(format!("the host does not show its {self:?} cache"));
+        size.map(|bytes| bytes / 2).ok_or_else(why)
+    }
+}
+
 /// One thread going round a random cycle.
 pub struct Latency {
+    id: MetricId,
     workers: Workers,
-    pages: Pages,
+    node: Option<usize>,
     cycle: Cycle,
+    cache: Cache,
     huge_fraction: Option<f64>,
 }
 
@@ -40,32 +86,52 @@ impl Latency {
     /// # Errors
     /// [`Error::Unavailable`] when such pages can't be had; otherwise when memory is short or threads can't be pinned.
     pub fn new(pages: Pages) -> Result<Self> {
-        let cpu = affinity()?.first().copied().unwrap_or(0);
-        let bytes = (OF_CACHE * Caches::of(&[cpu]).last_level_total).max(LEAST);
-        Self::sized(pages, cpu, bytes)
+        let cpu = first_cpu()?;
+        Self::sized(Self::id(pages), pages, cpu, bytes_beyond_caches(cpu), None)
     }
 
-    fn sized(pages: Pages, cpu: usize, bytes: usize) -> Result<Self> {
+    /// Prepares a cycle that stays in a cache.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also [`Error::Unavailable`] when the host hides that cache.
+    pub fn cached(level: Level) -> Result<Self> {
+        let cpu = first_cpu()?;
+        let bytes = level.bytes(cpu)?;
+        let mut latency = Self::sized(level.metric(), Pages::Transparent, cpu, bytes, None)?;
+        latency.cache = Cache::Hot;
+        Ok(latency)
+    }
+
+    /// Prepares a cycle in memory of one node, walked by a core of another.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also [`Error::Unavailable`] when binding is denied.
+    pub fn on_pair(pair: &Pair) -> Result<Self> {
+        let id = MetricId::new(["dram", "latency", pair.role.name()]);
+        let cpu = pair.cpus.first().copied().unwrap_or(0);
+        Self::sized(id, Pages::Transparent, cpu, bytes_beyond_caches(cpu), Some(pair.to))
+    }
+
+    fn sized(
+        id: MetricId,
+        pages: Pages,
+        cpu: usize,
+        bytes: usize,
+        node: Option<usize>,
+    ) -> Result<Self> {
         if pages == Pages::Transparent {
-            let path = "/sys/kernel/mm/transparent_hugepage/enabled";
-            match Root::host().read(path).text() {
-                Some(text) if text.contains("[never]") => {
-                    return Err(Error::Unavailable(format!(
-                        "transparent huge pages are switched off ({path} is never)"
-                    )));
-                }
-                Some(_) => {}
-                None => {
-                    return Err(Error::Unavailable(
-                        "the kernel has no transparent huge pages".into(),
-                    ));
-                }
-            }
+            refuse_without_huge_pages()?;
         }
         let workers = Workers::on(&[cpu])?;
+        let buffer = match node {
+            Some(node) => Buffer::on_node(bytes, pages, node)?,
+            None => Buffer::new(bytes, pages)?,
+        };
         // The pinned thread touches the pages, so that they lie on its node.
-        let cycle = workers.install(|| Cycle::new(bytes, pages, rand::random()))?;
-        let huge_fraction = cycle.buffer().huge_bytes().map(|huge| huge as f64 / bytes as f64);
+        let cycle = workers.install(|| Cycle::over(buffer, rand::random()))?;
+        // A huge page holds more than a small cycle: measured against what is mapped.
+        let mapped = bytes.next_multiple_of(pages.granule()) as f64;
+        let huge_fraction = cycle.buffer().huge_bytes().map(|huge| huge as f64 / mapped);
         match (pages, huge_fraction) {
             (Pages::Transparent, Some(part)) if part < HUGE_ENOUGH => {
                 Err(Error::Unavailable(format!(
@@ -76,14 +142,30 @@ impl Latency {
             (Pages::Small, Some(part)) if part > 1.0 - HUGE_ENOUGH => Err(Error::Unavailable(
                 "the kernel gave huge pages although small ones were asked for".into(),
             )),
-            _ => Ok(Self { workers, pages, cycle, huge_fraction }),
+            _ => Ok(Self { id, workers, node, cycle, cache: Cache::Cold, huge_fraction }),
         }
     }
 }
 
+fn first_cpu() -> Result<usize> {
+    Ok(affinity()?.first().copied().unwrap_or(0))
+}
+
+fn refuse_without_huge_pages() -> Result<()> {
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    let why = match Root::host().read(path).text() {
+        Some(text) if text.contains("[never]") => {
+            format!("transparent huge pages are switched off ({path} is never)")
+        }
+        Some(_) => return Ok(()),
+        None => "the kernel has no transparent huge pages".into(),
+    };
+    Err(Error::Unavailable(why))
+}
+
 impl Subject for Latency {
     fn metric(&self) -> MetricId {
-        Self::id(self.pages)
+        self.id.clone()
     }
 
     fn part(&self) -> Part {
@@ -108,12 +190,15 @@ impl Subject for Latency {
 
     fn cache(&self) -> Cache {
         // The walk goes on where it stopped, so a line is met again only after all others.
-        Cache::Cold
+        self.cache
     }
 
     fn verify(&mut self) -> Result<Verified> {
         let cycle = &self.cycle;
         self.workers.install(|| cycle.verify())?;
+        if let Some(node) = self.node {
+            cycle.buffer().census().prove(&[node])?;
+        }
         Ok(Verified { checked: self.cycle.len() as u64, error_over_tolerance: 0.0 })
     }
 
@@ -144,29 +229,4 @@ impl Subject for Latency {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_page_kind_runs_or_says_why_not() {
-        let cpu = affinity().unwrap()[0];
-        for pages in [Pages::Small, Pages::Transparent, Pages::Huge, Pages::Giant] {
-            match Latency::sized(pages, cpu, 8 << 20) {
-                Ok(mut latency) => {
-                    assert_eq!(latency.verify().unwrap().checked, 1 << 17);
-                    latency.run(1).unwrap();
-                    latency.verify().unwrap();
-                    assert_eq!(latency.placement().cpus, [cpu]);
-                }
-                Err(Error::Unavailable(why)) => assert_ne!(pages, Pages::Small, "{why}"),
-                Err(other) => panic!("{other}"),
-            }
-        }
-    }
-
-    #[test]
-    fn names_tell_the_page_kind() {
-        assert_eq!(Latency::id(Pages::Transparent).as_str(), "dram/latency/random/thp");
-        assert_eq!(Latency::id(Pages::Small).as_str(), "dram/latency/random/4k");
-    }
-}
+mod tests;

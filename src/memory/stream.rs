@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ceiling::DramCeiling;
 use super::kernels::{Kernels, pattern};
+use super::roles::Pair;
 use crate::host::pages::{self, HUGE};
 use crate::host::{Buffer, Caches, Disjoint, Pages, Root, Worker, Workers};
 use crate::measure::{Elapsed, Subject};
@@ -73,21 +74,40 @@ impl Loop {
     }
 }
 
-/// One loop over streams that are larger than the caches.
-pub struct Stream {
+/// Where a loop runs and over what.
+struct Setup {
+    id: MetricId,
     workers: Arc<Workers>,
     kernels: Kernels,
     kind: Loop,
     /// Words of a stream.
     words: usize,
+    /// Last-level caches that the workers use.
+    cache_bytes: usize,
+    /// The node that the memory is bound to; without one it lies where each worker touched it first.
+    node: Option<usize>,
+    ceiling: DramCeiling,
+}
+
+impl Setup {
+    fn buffer(&self) -> Result<Buffer> {
+        let bytes = self.words * size_of::<u64>();
+        match self.node {
+            Some(node) => Buffer::on_node(bytes, Pages::Transparent, node),
+            None => Buffer::new(bytes, Pages::Transparent),
+        }
+    }
+}
+
+/// One loop over streams that are larger than the caches.
+pub struct Stream {
+    setup: Setup,
     sources: Vec<Buffer>,
     target: Option<Buffer>,
     /// Sum of each worker's slice of the first source.
     sums: Vec<u64>,
     /// Changes with every write, so that a write that did not happen shows.
     nonce: u64,
-    cache_bytes: usize,
-    ceiling: DramCeiling,
 }
 
 impl Stream {
@@ -97,59 +117,63 @@ impl Stream {
     /// # Errors
     /// When not even twice the caches are free.
     pub fn new(workers: Arc<Workers>, kind: Loop, ceiling: DramCeiling) -> Result<Self> {
-        let caches = Caches::of(workers.cpus());
+        Self::sized(Self::setup(kind.metric(), workers, kind, None, ceiling)?)
+    }
+
+    /// Prepares `kind` on the cores of one node with memory bound to another, for the metric of their role.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also [`Error::Unavailable`] when binding is denied.
+    pub fn on_pair(pair: &Pair, kind: Loop) -> Result<Self> {
+        let id = MetricId::new(["dram", kind.name(), pair.role.name()]);
+        let workers = Arc::new(Workers::on(&pair.cpus)?);
+        let ceiling =
+            DramCeiling::not_known("the share of one node in the memory channels is not known");
+        Self::sized(Self::setup(id, workers, kind, Some(pair.to), ceiling)?)
+    }
+
+    fn setup(
+        id: MetricId,
+        workers: Arc<Workers>,
+        kind: Loop,
+        node: Option<usize>,
+        ceiling: DramCeiling,
+    ) -> Result<Setup> {
+        let cache_bytes = Caches::of(workers.cpus()).last_level_total;
         let (read, written) = kind.streams();
         let streams = (read + written) as usize;
-        let wanted = (OF_CACHE * caches.last_level_total).max(LEAST_SLICE * workers.count());
+        let wanted = (OF_CACHE * cache_bytes).max(LEAST_SLICE * workers.count());
         let free = pages::available(&Root::host()).map_or(usize::MAX, |free| free as usize);
         // A quarter of what is free stays with the rest of the host.
         let bytes = wanted.min(free / 4 * 3 / streams);
-        if bytes < LEAST_OF_CACHE * caches.last_level_total {
+        if bytes < LEAST_OF_CACHE * cache_bytes {
             return Err(Error::Unavailable(format!(
                 "{streams} streams of twice the last-level cache ({} MiB) do not fit into free memory",
-                caches.last_level_total >> 20
+                cache_bytes >> 20
             )));
         }
         let share = (bytes / workers.count() / HUGE).max(1) * GRANULE;
         let words = share * workers.count();
-        Self::sized(workers, Kernels::best(), kind, words, caches.last_level_total, ceiling)
+        let kernels = Kernels::best();
+        Ok(Setup { id, workers, kernels, kind, words, cache_bytes, node, ceiling })
     }
 
-    fn sized(
-        workers: Arc<Workers>,
-        kernels: Kernels,
-        kind: Loop,
-        words: usize,
-        cache_bytes: usize,
-        ceiling: DramCeiling,
-    ) -> Result<Self> {
-        let bytes = words * size_of::<u64>();
-        let (read, written) = kind.streams();
+    fn sized(setup: Setup) -> Result<Self> {
+        let (read, written) = setup.kind.streams();
         let seed: u64 = rand::random();
         let mut sources = Vec::new();
         for stream in 0..read {
-            let mut buffer = Buffer::new(bytes, Pages::Transparent)?;
-            fill_random(&workers, &mut buffer, seed.wrapping_add(stream));
+            let mut buffer = setup.buffer()?;
+            fill_random(&setup.workers, &mut buffer, seed.wrapping_add(stream));
             sources.push(buffer);
         }
         let mut target = None;
         if written > 0 {
-            let mut buffer = Buffer::new(bytes, Pages::Transparent)?;
-            poison(&workers, &mut buffer);
+            let mut buffer = setup.buffer()?;
+            poison(&setup.workers, &mut buffer);
             target = Some(buffer);
         }
-        let mut stream = Self {
-            workers,
-            kernels,
-            kind,
-            words,
-            sources,
-            target,
-            sums: Vec::new(),
-            nonce: seed,
-            cache_bytes,
-            ceiling,
-        };
+        let mut stream = Self { setup, sources, target, sums: Vec::new(), nonce: seed };
         stream.sums = stream.plain_sums();
         Ok(stream)
     }
@@ -158,8 +182,9 @@ impl Stream {
     fn plain_sums(&self) -> Vec<u64> {
         let Some(source) = self.sources.first() else { return Vec::new() };
         let words = source.as_slice::<u64>();
-        let sums: Vec<AtomicU64> = (0..self.workers.count()).map(|_| AtomicU64::new(0)).collect();
-        self.workers.run(|worker| {
+        let workers = &self.setup.workers;
+        let sums: Vec<AtomicU64> = (0..workers.count()).map(|_| AtomicU64::new(0)).collect();
+        workers.run(|worker| {
             let sum =
                 words[part(worker, words.len())].iter().fold(0, |sum: u64, &w| sum.wrapping_add(w));
             sums[worker.index()].store(sum, Ordering::Relaxed);
@@ -169,13 +194,13 @@ impl Stream {
 
     /// Runs the loop; false when a read gave another sum than its slice has.
     fn go(&mut self, iterations: u64) -> (Elapsed, bool) {
-        let (kind, kernels, words, sums, first) =
-            (self.kind, self.kernels, self.words, &self.sums, self.nonce);
+        let Setup { kind, kernels, words, .. } = self.setup;
+        let (sums, first) = (&self.sums, self.nonce);
         let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
         let (b, c) = (source(0), source(1));
         let target = Disjoint::new(self.target.as_mut().map_or(&mut [][..], Buffer::as_mut_slice));
         let right = AtomicBool::new(true);
-        let time = self.workers.timed(|worker| {
+        let time = self.setup.workers.timed(|worker| {
             let part = part(worker, words);
             // SAFETY: the workers' parts do not overlap, and each asks once.
             let a = unsafe { target.slice(if target.is_empty() { 0..0 } else { part.clone() }) };
@@ -198,14 +223,23 @@ impl Stream {
         (Elapsed(time), right.into_inner())
     }
 
+    /// Bound memory has to be where it was bound to, each time it is verified: before and after it was timed.
+    fn prove_placement(&self) -> Result<()> {
+        let Some(node) = self.setup.node else { return Ok(()) };
+        self.sources
+            .iter()
+            .chain(&self.target)
+            .try_for_each(|buffer| buffer.census().prove(&[node]))
+    }
+
     /// Words of the target that are not what a plain loop gives.
     fn wrong_words(&self) -> u64 {
         let Some(target) = &self.target else { return 0 };
         let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
         let (a, b, c) = (target.as_slice::<u64>(), source(0), source(1));
-        let (kind, seed) = (self.kind, self.nonce.wrapping_sub(1));
+        let (kind, seed) = (self.setup.kind, self.nonce.wrapping_sub(1));
         let wrong = AtomicU64::new(0);
-        self.workers.run(|worker| {
+        self.setup.workers.run(|worker| {
             let part = part(worker, a.len());
             let start = part.start;
             let expected = |i: usize| match kind {
@@ -249,7 +283,7 @@ fn poison(workers: &Workers, buffer: &mut Buffer) {
 
 impl Subject for Stream {
     fn metric(&self) -> MetricId {
-        self.kind.metric()
+        self.setup.id.clone()
     }
 
     fn part(&self) -> Part {
@@ -261,10 +295,10 @@ impl Subject for Stream {
     }
 
     fn work(&self) -> Work {
-        let bytes = (self.words * size_of::<u64>()) as u64;
-        let (read, written) = self.kind.streams();
+        let bytes = (self.setup.words * size_of::<u64>()) as u64;
+        let (read, written) = self.setup.kind.streams();
         // Ordinary stores first read the line that they are going to overwrite.
-        let allocate = if self.kernels.non_temporal { 0 } else { written };
+        let allocate = if self.setup.kernels.non_temporal { 0 } else { written };
         Work {
             bytes_read: read * bytes,
             bytes_written: written * bytes,
@@ -274,24 +308,24 @@ impl Subject for Stream {
     }
 
     fn ceiling(&self) -> Option<Ceiling> {
-        self.ceiling.known()
+        self.setup.ceiling.known()
     }
 
     fn kernel_path(&self) -> String {
-        self.kernels.path.into()
+        self.setup.kernels.path.into()
     }
 
     fn cache(&self) -> Cache {
         // Each pass evicts what the one before left: the stream alone outgrows the caches.
-        let cold = self.words * size_of::<u64>() >= LEAST_OF_CACHE * self.cache_bytes;
+        let cold = self.setup.words * size_of::<u64>() >= LEAST_OF_CACHE * self.setup.cache_bytes;
         if cold { Cache::Cold } else { Cache::Hot }
     }
 
     /// Reads: changes a word in every slice, and the sum has to follow. Writes: poisons the target, and every word has
     /// to be what a plain loop gives.
     fn verify(&mut self) -> Result<Verified> {
-        if self.kind == Loop::Read {
-            let (workers, position) = (&self.workers, rand::random::<u64>());
+        if self.setup.kind == Loop::Read {
+            let (workers, position) = (&self.setup.workers, rand::random::<u64>());
             if let Some(source) = self.sources.first_mut() {
                 let words = Disjoint::new(source.as_mut_slice::<u64>());
                 workers.run(|worker| {
@@ -305,17 +339,21 @@ impl Subject for Stream {
             }
             self.sums = self.plain_sums();
         } else if let Some(target) = &mut self.target {
-            poison(&self.workers, target);
+            poison(&self.setup.workers, target);
         }
+        self.prove_placement()?;
         let (_, right) = self.go(1);
         let wrong = self.wrong_words();
         if !right {
             return Err(Error::Wrong("the sum read is not the sum of what is in memory".into()));
         }
         if wrong > 0 {
-            return Err(Error::Wrong(format!("{wrong} of {} words written are wrong", self.words)));
+            return Err(Error::Wrong(format!(
+                "{wrong} of {} words written are wrong",
+                self.setup.words
+            )));
         }
-        Ok(Verified { checked: self.words as u64, error_over_tolerance: 0.0 })
+        Ok(Verified { checked: self.setup.words as u64, error_over_tolerance: 0.0 })
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {
@@ -326,16 +364,19 @@ impl Subject for Stream {
     }
 
     fn placement(&self) -> Placement {
-        Placement::of(&self.workers, self.sources.iter().chain(&self.target))
+        Placement::of(&self.setup.workers, self.sources.iter().chain(&self.target))
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
         let mut details = BTreeMap::from([
-            ("threads".to_owned(), self.workers.count().into()),
-            ("stream_bytes".to_owned(), (self.words * size_of::<u64>()).into()),
-            ("last_level_cache_bytes".to_owned(), self.cache_bytes.into()),
+            ("threads".to_owned(), self.setup.workers.count().into()),
+            ("stream_bytes".to_owned(), (self.setup.words * size_of::<u64>()).into()),
+            ("last_level_cache_bytes".to_owned(), self.setup.cache_bytes.into()),
         ]);
-        if let Some(why) = self.ceiling.unknown() {
+        if let Some(node) = self.setup.node {
+            details.insert("memory_node".into(), node.into());
+        }
+        if let Some(why) = self.setup.ceiling.unknown() {
             details.insert("ceiling_unknown".into(), why.into());
         }
         details
@@ -343,79 +384,4 @@ impl Subject for Stream {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
-        let workers = Arc::new(Workers::new().unwrap());
-        let ceiling = DramCeiling::of(&Root::at("/nowhere"));
-        Stream::sized(workers, kernels, kind, words, 1 << 20, ceiling).unwrap()
-    }
-
-    #[test]
-    fn every_loop_verifies_with_every_instruction_set() {
-        for kernels in Kernels::all() {
-            for kind in Loop::ALL {
-                for words in [1, 1001, GRANULE + 5, 3 * GRANULE] {
-                    let mut stream = small(kernels, kind, words);
-                    let before = stream.verify().unwrap();
-                    stream.run(3).unwrap();
-                    let after = stream.verify().unwrap();
-                    assert_eq!((before.checked, after.checked), (words as u64, words as u64));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn work_counts_what_crosses_the_bus() {
-        let (read, bytes) = (small(Kernels::best(), Loop::Read, 1 << 10), 8 << 10);
-        assert_eq!((read.work().bytes_read, read.work().bytes_written), (bytes, 0));
-        let portable = Kernels::all()[0];
-        let triad = small(portable, Loop::TriadNt, 1 << 10).work();
-        assert_eq!((triad.counted_bytes(), triad.wire_bytes), (3 * bytes, Some(4 * bytes)));
-        if Kernels::best().non_temporal {
-            let copy = small(Kernels::best(), Loop::CopyNt, 1 << 10).work();
-            assert_eq!((copy.counted_bytes(), copy.wire_bytes), (2 * bytes, Some(2 * bytes)));
-        }
-    }
-
-    #[test]
-    fn a_read_that_skips_a_word_is_caught() {
-        let mut kernels = Kernels::all()[0];
-        kernels.read = |words| words.iter().skip(1).fold(0, |sum: u64, &w| sum.wrapping_add(w));
-        let mut stream = small(kernels, Loop::Read, 5000);
-        assert!(matches!(stream.verify(), Err(Error::Wrong(_))));
-        assert!(matches!(stream.run(1), Err(Error::Wrong(_))));
-    }
-
-    #[test]
-    fn a_write_that_does_nothing_is_caught() {
-        let mut kernels = Kernels::all()[0];
-        kernels.write = |_, _| ();
-        kernels.copy = |_, _| ();
-        kernels.triad = |_, _, _, _| ();
-        for kind in [Loop::WriteNt, Loop::CopyNt, Loop::TriadNt] {
-            assert!(
-                matches!(small(kernels, kind, 5000).verify(), Err(Error::Wrong(_))),
-                "{kind:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn streams_are_cold_by_size_and_placed() {
-        let workers = Arc::new(Workers::new().unwrap());
-        let caches = Caches::of(workers.cpus());
-        if caches.last_level_total > 64 << 20 {
-            return; // too much memory for a test
-        }
-        let stream =
-            Stream::new(workers.clone(), Loop::Read, DramCeiling::of(&Root::at("/x"))).unwrap();
-        assert_eq!(stream.cache(), Cache::Cold);
-        assert!(stream.work().bytes_read as usize >= LEAST_OF_CACHE * caches.last_level_total);
-        let placement = stream.placement();
-        assert_eq!(placement.cpus, workers.cpus());
-        assert!(!placement.pages_by_node.contains_key("untouched"), "{placement:?}");
-    }
-}
+mod tests;

@@ -1,0 +1,110 @@
+//! Alignment, limits and placement of buffers on this host.
+
+use super::super::pages::HUGE;
+use super::*;
+
+#[test]
+fn buffers_are_aligned_zero_and_writable() {
+    for pages in [Pages::Small, Pages::Transparent] {
+        let mut buffer = Buffer::new(5_000_001, pages).unwrap();
+        assert_eq!(buffer.as_ptr().addr() % HUGE, 0);
+        assert_eq!((buffer.len(), buffer.as_slice::<f32>().len()), (5_000_001, 1_250_000));
+        assert!(buffer.as_slice::<u8>().iter().all(|&b| b == 0));
+        buffer.as_mut_slice::<u64>().fill(7);
+        assert_eq!(buffer.as_slice::<u64>()[624_999], 7);
+    }
+}
+
+#[test]
+fn nothing_is_as_good_as_something() {
+    let buffer = Buffer::new(0, Pages::Small).unwrap();
+    assert!(buffer.is_empty() && buffer.as_slice::<u8>().is_empty());
+}
+
+#[test]
+fn untouched_pages_are_nowhere_and_touched_ones_somewhere() {
+    let mut buffer = Buffer::new(4 * HUGE, Pages::Small).unwrap();
+    let census = buffer.census();
+    if census.unproved.is_some() {
+        return; // a sandbox that forbids move_pages
+    }
+    assert_eq!((census.by_node.len(), census.untouched), (0, 2048));
+    buffer.as_mut_slice::<u8>()[..HUGE].fill(1);
+    let census = buffer.census();
+    assert_eq!((census.by_node.values().sum::<u64>(), census.untouched), (512, 1536));
+}
+
+#[test]
+fn declined_huge_pages_stay_away() {
+    let mut buffer = Buffer::new(8 * HUGE, Pages::Small).unwrap();
+    buffer.as_mut_slice::<u8>().fill(1);
+    assert_eq!(buffer.huge_bytes(), Some(0));
+}
+
+#[test]
+fn wrong_placement_is_caught() {
+    let nodes = Root::host().list("/sys/devices/system/node/has_memory").unwrap_or_default();
+    let Some(&node) = nodes.first() else { return };
+    let buffer = match Buffer::on_node(4 * HUGE, Pages::Transparent, node) {
+        Ok(buffer) => buffer,
+        Err(Error::Unavailable(why)) => {
+            assert!(why.contains("binding denied"), "{why}");
+            return;
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let census = buffer.census();
+    assert_eq!(census.untouched, 0);
+    census.prove(&[node]).unwrap();
+    // The same pages, claimed for another node.
+    assert!(matches!(census.prove(&[node + 1]), Err(Error::Wrong(_))));
+    // With a second node the pages themselves can be put wrong.
+    if let Some(&other) = nodes.get(1) {
+        let census = Buffer::on_node(HUGE, Pages::Small, other).unwrap().census();
+        assert!(matches!(census.prove(&[node]), Err(Error::Wrong(_))));
+    }
+}
+
+#[test]
+fn a_node_that_does_not_exist_is_denied() {
+    for node in [1_000, 100_000] {
+        let error = Buffer::on_node(HUGE, Pages::Small, node).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unavailable(why) if why.contains("binding denied")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn more_than_free_memory_is_refused_before_it_is_mapped() {
+    for bytes in [1usize << 46, usize::MAX - 5, usize::MAX] {
+        let error = Buffer::new(bytes, Pages::Transparent).unwrap_err();
+        assert!(matches!(error, Error::Input { .. }), "{error}");
+    }
+}
+
+#[test]
+fn promises_count_before_they_are_touched() {
+    let Some(free) = pages::available(&Root::host()) else { return };
+    let most = free as usize / 5 * 3;
+    let first = Buffer::new(most, Pages::Small).unwrap();
+    let second = Buffer::new(most, Pages::Small);
+    assert!(matches!(second, Err(Error::Input { .. })), "{second:?}");
+    drop(first);
+    drop(Buffer::new(most, Pages::Small).unwrap());
+}
+
+#[test]
+fn huge_pages_that_are_not_reserved_are_unavailable() {
+    let error = Buffer::new(1 << 45, Pages::Huge).unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("reserved")), "{error}");
+    let dir = tempfile::tempdir().unwrap();
+    let pool = dir.path().join("sys/kernel/mm/hugepages/hugepages-2048kB");
+    std::fs::create_dir_all(&pool).unwrap();
+    std::fs::write(pool.join("free_hugepages"), "3\n").unwrap();
+    let root = Root::at(dir.path());
+    assert!(refuse_if_short(&root, 3 * HUGE as u64, Pages::Huge, None).is_ok());
+    assert!(refuse_if_short(&root, 4 * HUGE as u64, Pages::Huge, None).is_err());
+    assert!(refuse_if_short(&root, HUGE as u64, Pages::Huge, Some(1)).is_err());
+}

@@ -1,0 +1,224 @@
+//! Latency under load: one thread chases a cycle while all others read their own slices, with pauses of growing
+//! length between the chunks. The curve of latency over bandwidth shows where queues begin to form.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::chase::{Cycle, LINE};
+use super::kernels::Kernels;
+use super::latency::{ACCESSES, bytes_beyond_caches};
+use crate::host::{Buffer, Disjoint, Pages, Workers};
+use crate::measure::{Elapsed, Subject};
+use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
+use crate::workload::Verified;
+use crate::{Error, Result};
+
+/// Words that an injector reads between two pauses: 16 KiB, so that the load is even at the scale of the chase.
+const CHUNK: usize = 2048;
+/// Words of an injector's slice: far more than its share of the caches.
+const SLICE: usize = (64 << 20) / size_of::<u64>();
+/// Pauses of the curve, nanoseconds after each chunk; the first is the full load that is sampled.
+const PAUSES: [u64; 8] = [0, 200, 500, 1_000, 2_000, 5_000, 20_000, 100_000];
+/// The knee is the highest load whose latency is below this many times the lowest one's.
+const KNEE: f64 = 1.5;
+
+/// One chaser, and injectors on all other workers.
+pub struct LoadedLatency {
+    workers: Arc<Workers>,
+    kernels: Kernels,
+    cycle: Cycle,
+    load: Buffer,
+    /// Points of the curve: pause, injected GB/s, latency.
+    curve: Vec<(u64, f64, f64)>,
+    /// Bytes read by the injectors and the time that took, over all samples.
+    injected: (u64, Duration),
+}
+
+impl LoadedLatency {
+    /// The metric.
+    pub fn id() -> MetricId {
+        MetricId::new(["dram", "latency", "loaded", "all-cores"])
+    }
+
+    /// Prepares the chase on the first of `workers`, and measures the curve.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with one worker only; otherwise when memory is short.
+    pub fn new(workers: Arc<Workers>) -> Result<Self> {
+        let chaser = workers.cpus().first().copied().unwrap_or(0);
+        let mut loaded = Self::sized(workers, bytes_beyond_caches(chaser), SLICE)?;
+        for pause in PAUSES {
+            let start = (loaded.injected, loaded.go(1, pause));
+            let (bytes, time) = (loaded.injected.0 - start.0.0, start.1.0);
+            let rate = bytes as f64 / time.as_secs_f64() / 1e9;
+            loaded.curve.push((pause, rate, time.as_secs_f64() * 1e9 / ACCESSES as f64));
+        }
+        loaded.injected = (0, Duration::ZERO);
+        Ok(loaded)
+    }
+
+    fn sized(workers: Arc<Workers>, bytes: usize, slice: usize) -> Result<Self> {
+        let injectors = workers.count() - 1;
+        if injectors == 0 {
+            return Err(Error::Unavailable("loaded latency needs two cores at least".into()));
+        }
+        let buffer = Buffer::new(bytes, Pages::Transparent)?;
+        let cycle = workers.install(|| Cycle::over(buffer, rand::random()))?;
+        let mut load = Buffer::new(injectors * slice * size_of::<u64>(), Pages::Transparent)?;
+        let words = Disjoint::new(load.as_mut_slice::<u64>());
+        workers.run(|worker| {
+            if let Some(injector) = worker.index().checked_sub(1) {
+                // SAFETY: every injector has a slice of its own.
+                let own = unsafe { words.slice(injector * slice..(injector + 1) * slice) };
+                (Kernels::best().write)(own, rand::random());
+            }
+        });
+        let (kernels, curve) = (Kernels::best(), Vec::new());
+        Ok(Self { workers, kernels, cycle, load, curve, injected: (0, Duration::ZERO) })
+    }
+
+    /// The chaser's time for `iterations`, with injectors that pause `pause` nanoseconds after each chunk.
+    fn go(&mut self, iterations: u64, pause: u64) -> Elapsed {
+        let (done, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (cycle, time) = (Mutex::new(&mut self.cycle), Mutex::new(Duration::ZERO));
+        let (words, read) = (self.load.as_slice::<u64>(), self.kernels.read);
+        let slice = words.len() / (self.workers.count() - 1);
+        let pause = Duration::from_nanos(pause);
+        self.workers.run(|worker| {
+            worker.barrier();
+            let Some(injector) = worker.index().checked_sub(1) else {
+                if let (Ok(mut cycle), Ok(mut time)) = (cycle.lock(), time.lock()) {
+                    let start = Instant::now();
+                    cycle.walk(iterations * ACCESSES);
+                    *time = start.elapsed();
+                }
+                done.store(true, Ordering::Relaxed);
+                return;
+            };
+            let own = &words[injector * slice..(injector + 1) * slice];
+            let mut count = 0;
+            for chunk in own.chunks(CHUNK).cycle() {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                std::hint::black_box(read(chunk));
+                count += size_of_val(chunk) as u64;
+                let end = Instant::now() + pause;
+                while !pause.is_zero() && Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            }
+            bytes.fetch_add(count, Ordering::Relaxed);
+        });
+        let time = time.into_inner().unwrap_or_default();
+        self.injected.0 += bytes.into_inner();
+        self.injected.1 += time;
+        Elapsed(time)
+    }
+
+    /// The most that was injected while latency stayed near its lowest.
+    fn knee(&self) -> Option<f64> {
+        let lowest = self.curve.iter().map(|point| point.2).min_by(f64::total_cmp)?;
+        let below = self.curve.iter().filter(|point| point.2 <= KNEE * lowest);
+        below.map(|point| point.1).max_by(f64::total_cmp)
+    }
+}
+
+impl Subject for LoadedLatency {
+    fn metric(&self) -> MetricId {
+        Self::id()
+    }
+
+    fn part(&self) -> Part {
+        Part::Dram
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::Nanoseconds
+    }
+
+    fn work(&self) -> Work {
+        Work { bytes_read: ACCESSES * LINE as u64, accesses: ACCESSES, ..Work::default() }
+    }
+
+    fn ceiling(&self) -> Option<Ceiling> {
+        None
+    }
+
+    fn kernel_path(&self) -> String {
+        format!("cpu/dependent-loads beside {}", self.kernels.path)
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::Cold
+    }
+
+    fn verify(&mut self) -> Result<Verified> {
+        self.cycle.verify()?;
+        Ok(Verified { checked: self.cycle.len() as u64, error_over_tolerance: 0.0 })
+    }
+
+    fn run(&mut self, iterations: u64) -> Result<Elapsed> {
+        Ok(self.go(iterations, PAUSES[0]))
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::of(&self.workers, [self.cycle.buffer(), &self.load])
+    }
+
+    fn details(&self) -> BTreeMap<String, Value> {
+        let curve: Vec<Value> = self
+            .curve
+            .iter()
+            .map(|(pause, rate, ns)| json!({"pause_ns": pause, "gb_per_second": rate, "latency_ns": ns}))
+            .collect();
+        let (bytes, time) = self.injected;
+        let mut details = BTreeMap::from([
+            ("injectors".to_owned(), (self.workers.count() - 1).into()),
+            ("curve".to_owned(), curve.into()),
+        ]);
+        if !time.is_zero() {
+            let rate = bytes as f64 / time.as_secs_f64() / 1e9;
+            details.insert("injected_gb_per_second".into(), rate.into());
+        }
+        if let Some(knee) = self.knee() {
+            details.insert("knee_gb_per_second".into(), knee.into());
+        }
+        details
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn injectors_read_while_the_chaser_walks() {
+        let workers = Arc::new(Workers::new().unwrap());
+        if workers.count() < 2 {
+            let error = LoadedLatency::sized(workers, 1 << 20, 1 << 12).err().unwrap();
+            assert!(matches!(error, Error::Unavailable(_)));
+            return;
+        }
+        let mut loaded = LoadedLatency::sized(workers, 1 << 20, 1 << 12).unwrap();
+        assert_eq!(loaded.verify().unwrap().checked, 1 << 14);
+        assert!(!loaded.run(4).unwrap().0.is_zero());
+        loaded.verify().unwrap();
+        assert!(loaded.injected.0 > 0 && loaded.details().contains_key("injected_gb_per_second"));
+    }
+
+    #[test]
+    fn the_knee_is_the_most_that_costs_little() {
+        let workers = Arc::new(Workers::new().unwrap());
+        if workers.count() < 2 {
+            return;
+        }
+        let mut loaded = LoadedLatency::sized(workers, 1 << 20, 1 << 12).unwrap();
+        loaded.curve = vec![(0, 40.0, 400.0), (1, 30.0, 149.0), (2, 20.0, 120.0), (3, 1.0, 100.0)];
+        assert_eq!(loaded.knee(), Some(30.0));
+    }
+}

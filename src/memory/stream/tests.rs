@@ -1,0 +1,91 @@
+//! Every loop end to end, and loops that are broken on purpose.
+
+use super::*;
+
+fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
+    Stream::sized(Setup {
+        id: kind.metric(),
+        workers: Arc::new(Workers::new().unwrap()),
+        kernels,
+        kind,
+        words,
+        cache_bytes: 1 << 20,
+        node: None,
+        ceiling: DramCeiling::not_known("a test"),
+    })
+    .unwrap()
+}
+
+#[test]
+fn every_loop_verifies_with_every_instruction_set() {
+    for kernels in Kernels::all() {
+        for kind in Loop::ALL {
+            for words in [1, 1001, GRANULE + 5, 3 * GRANULE] {
+                let mut stream = small(kernels, kind, words);
+                let before = stream.verify().unwrap();
+                stream.run(3).unwrap();
+                let after = stream.verify().unwrap();
+                assert_eq!((before.checked, after.checked), (words as u64, words as u64));
+            }
+        }
+    }
+}
+
+#[test]
+fn work_counts_what_crosses_the_bus() {
+    let (read, bytes) = (small(Kernels::best(), Loop::Read, 1 << 10), 8 << 10);
+    assert_eq!((read.work().bytes_read, read.work().bytes_written), (bytes, 0));
+    let portable = Kernels::all()[0];
+    let triad = small(portable, Loop::TriadNt, 1 << 10).work();
+    assert_eq!((triad.counted_bytes(), triad.wire_bytes), (3 * bytes, Some(4 * bytes)));
+    if Kernels::best().non_temporal {
+        let copy = small(Kernels::best(), Loop::CopyNt, 1 << 10).work();
+        assert_eq!((copy.counted_bytes(), copy.wire_bytes), (2 * bytes, Some(2 * bytes)));
+    }
+}
+
+#[test]
+fn a_read_that_skips_a_word_is_caught() {
+    let mut kernels = Kernels::all()[0];
+    kernels.read = |words| words.iter().skip(1).fold(0, |sum: u64, &w| sum.wrapping_add(w));
+    let mut stream = small(kernels, Loop::Read, 5000);
+    assert!(matches!(stream.verify(), Err(Error::Wrong(_))));
+    assert!(matches!(stream.run(1), Err(Error::Wrong(_))));
+}
+
+#[test]
+fn a_write_that_does_nothing_is_caught() {
+    let mut kernels = Kernels::all()[0];
+    kernels.write = |_, _| ();
+    kernels.copy = |_, _| ();
+    kernels.triad = |_, _, _, _| ();
+    for kind in [Loop::WriteNt, Loop::CopyNt, Loop::TriadNt] {
+        assert!(matches!(small(kernels, kind, 5000).verify(), Err(Error::Wrong(_))), "{kind:?}");
+    }
+}
+
+#[test]
+fn memory_on_another_node_than_the_label_says_is_caught() {
+    let mut stream = small(Kernels::best(), Loop::CopyNt, 5000);
+    let Some((&node, _)) = stream.sources[0].census().by_node.first_key_value() else { return };
+    stream.setup.node = Some(node);
+    stream.verify().unwrap();
+    stream.setup.node = Some(node + 1);
+    assert!(matches!(stream.verify(), Err(Error::Wrong(_))));
+}
+
+#[test]
+fn streams_are_cold_by_size_and_placed() {
+    let workers = Arc::new(Workers::new().unwrap());
+    let caches = Caches::of(workers.cpus());
+    if caches.last_level_total > 64 << 20 {
+        return; // too much memory for a test
+    }
+    let stream =
+        Stream::new(workers.clone(), Loop::Read, DramCeiling::of(&Root::at("/x"))).unwrap();
+    assert_eq!(stream.cache(), Cache::Cold);
+    assert!(stream.work().bytes_read as usize >= LEAST_OF_CACHE * caches.last_level_total);
+    let placement = stream.placement();
+    assert_eq!(placement.cpus, workers.cpus());
+    assert!(!placement.pages_by_node.contains_key("untouched"), "{placement:?}");
+}
