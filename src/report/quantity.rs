@@ -73,6 +73,9 @@ pub fn plain(unit: Unit, value: f64) -> String {
 /// `0.731` as `73 %`; one decimal below 10 %, where a whole percent would be too coarse.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
+    if 0.0 < percent && percent < 0.05 {
+        return "<0.1 %".to_owned();
+    }
     if percent.abs() < 9.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
 }
 
@@ -100,19 +103,19 @@ struct Digits(i32);
 impl Digits {
     /// More than four significant digits of a benchmark result are never read.
     const MOST: i32 = 4;
-    /// What a single sample is worth.
-    const SINGLE_SAMPLE: i32 = 2;
+    /// Fewer would round the ends of a wide interval to nothing. Also what a single sample is worth.
+    const LEAST: i32 = 2;
 
-    /// Ends at the first digit of the uncertainty, keeping at least the first digit of the value.
+    /// Ends at the first digit of the uncertainty, keeping at least [`Self::LEAST`] digits of the value.
     fn supported(value: f64, uncertainty: Option<f64>) -> Self {
         let Some(uncertainty) = uncertainty.filter(|u| u.is_finite()) else {
-            return Self::significant(value, Self::SINGLE_SAMPLE);
+            return Self::significant(value, Self::LEAST);
         };
         let Self(most) = Self::significant(value, Self::MOST);
         if uncertainty <= 0.0 {
             return Self(most);
         }
-        let Self(least) = Self::significant(value, 1);
+        let Self(least) = Self::significant(value, Self::LEAST);
         Self((-exponent(uncertainty)).clamp(least, most))
     }
 
@@ -171,7 +174,8 @@ mod tests {
         assert_eq!(p(31.2345, 0.03), ("31.23 GB/s".into(), "31.20 - 31.26".into()));
         assert_eq!(p(31.2345, 4.0), ("31 GB/s".into(), "27 - 35".into()));
         assert_eq!(p(312.345, 40.0), ("310 GB/s".into(), "270 - 350".into()));
-        assert_eq!(p(312.345, 400.0).0, "300 GB/s", "the first digit is always kept");
+        assert_eq!(p(312.345, 400.0).0, "310 GB/s", "two digits are always kept");
+        assert_eq!(p(10.4, 6.0), ("10 GB/s".into(), "4 - 16".into()), "not 0 - 20");
     }
 
     #[test]
@@ -208,6 +212,7 @@ mod tests {
         assert_eq!(percent(0.0312), "3.1 %");
         assert_eq!(percent(0.0997), "10 %");
         assert_eq!(percent(1.04), "104 %");
+        assert_eq!(percent(0.0004), "<0.1 %");
     }
 
     #[test]

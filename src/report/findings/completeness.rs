@@ -11,10 +11,13 @@ pub(super) fn incomplete(facts: &Facts<'_>) -> Option<Found> {
         let benches: Vec<_> = names.iter().map(|name| format!("--bench {name}")).collect();
         return Some(Found {
             what: format!(
-                "the run is incomplete: {} did not reach the end (killed, or still running), last saved {}; \
-                 {saved} metrics of it are shown",
+                "the run is incomplete: {} did not reach the end (killed, or still running); last saved {}, with {}",
                 names.join(" and "),
-                first.updated
+                first.updated,
+                match saved {
+                    1 => "1 metric".to_owned(),
+                    n => format!("{n} metrics"),
+                }
             ),
             next: format!("Run `cargo bench {}` again", benches.join(" ")),
             metrics: Vec::new(),

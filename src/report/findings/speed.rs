@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Facts, Found, again, ids};
 use crate::number::Format;
 use crate::record::{Direction, MetricRecord, Origin, Part, State};
-use crate::report::model::{Headline, PartReport, share_of_ceiling};
+use crate::report::model::{Headline, PartReport, Row, share_of_ceiling};
 use crate::report::quantity::{self, percent};
 
 /// Below this share of its ceiling, something holds a kernel back that is worth finding. Well-tuned hosts
@@ -21,42 +21,57 @@ fn usable<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a MetricRecord> + use
     })
 }
 
-/// The best share of each family of metrics (same name up to the last segment): one badly shaped problem
-/// is not a finding, a family of which none comes near its ceiling is.
-fn best_of_families<'a>(facts: &Facts<'a>) -> Vec<(f64, &'a MetricRecord, usize)> {
-    let mut families: BTreeMap<&str, (f64, &MetricRecord, usize)> = BTreeMap::new();
+/// The metric of a family (same name up to the last segment) that may come closest to its ceiling.
+struct Best<'a> {
+    metric: &'a MetricRecord,
+    /// Share of the ceiling that it reaches at most: by the median, or the better end of a noisy interval.
+    at_most: f64,
+    /// Members of the family that have a ceiling.
+    members: usize,
+}
+
+/// The best of each family, worst first: one badly shaped problem is not a finding, a family of which none comes
+/// near its ceiling is.
+fn best_of_families<'a>(facts: &Facts<'a>) -> Vec<Best<'a>> {
+    let mut families: BTreeMap<&str, Best<'_>> = BTreeMap::new();
     for metric in usable(facts).filter(|m| m.direction == Direction::Higher) {
-        let Some(share) = share_of_ceiling(metric) else { continue };
+        let Some(at_most) = share_at_most(metric) else { continue };
         let name = metric.id.as_str();
         let family = name.rsplit_once('/').map_or(name, |(family, _)| family);
-        families
-            .entry(family)
-            .and_modify(|(best, best_metric, count)| {
-                *count += 1;
-                if share > *best {
-                    (*best, *best_metric) = (share, metric);
-                }
-            })
-            .or_insert((share, metric, 1));
+        let best = families.entry(family).or_insert(Best { metric, at_most, members: 0 });
+        best.members += 1;
+        if at_most > best.at_most {
+            (best.metric, best.at_most) = (metric, at_most);
+        }
     }
     let mut families: Vec<_> = families.into_values().collect();
-    families.sort_by(|a, b| a.0.total_cmp(&b.0));
+    families.sort_by(|a, b| a.at_most.total_cmp(&b.at_most));
     families
 }
 
-fn against_ceiling(metric: &MetricRecord, share: f64) -> Option<String> {
+fn share_at_most(metric: &MetricRecord) -> Option<f64> {
+    let share = share_of_ceiling(metric)?;
+    let summary = metric.summary.as_ref()?;
+    match (metric.state, summary.median_ci95) {
+        (State::Ok, _) => Some(share),
+        (_, Some(interval)) => Some(share * interval.high / summary.median),
+        (_, None) => Some(share * summary.max / summary.median),
+    }
+}
+
+/// `gemm/cpu/bf16/m64 reaches 118 GFLOP/s, 51 % of its measured ceiling of 231 GFLOP/s`.
+fn against_ceiling(metric: &MetricRecord) -> Option<String> {
     let ceiling = metric.ceiling.as_ref()?;
     let origin = match ceiling.origin {
         Origin::Theoretical => "theoretical",
         Origin::Measured => "measured",
     };
     Some(format!(
-        "{} reaches {}, {} of its {origin} ceiling of {} ({})",
+        "{} reaches {}, {} of its {origin} ceiling of {}",
         metric.id,
         quantity::metric(metric)?.value,
-        percent(share),
+        percent(share_of_ceiling(metric)?),
         quantity::plain(metric.unit, ceiling.value),
-        ceiling.source
     ))
 }
 
@@ -81,34 +96,35 @@ fn where_to_look(part: Part, metrics: &str) -> String {
 
 pub(super) fn below_ceiling(facts: &Facts<'_>) -> Option<Found> {
     let families = best_of_families(facts);
-    let far: Vec<_> = families.iter().filter(|(share, ..)| *share < FAR_BELOW).collect();
-    let (share, worst, count) = **far.first()?;
-    let best_of = if count > 1 { format!(", the best of its {count} kin") } else { String::new() };
+    let far: Vec<_> = families.iter().filter(|best| best.at_most < FAR_BELOW).collect();
+    let worst = *far.first()?;
+    let best_of = match worst.members {
+        1 => String::new(),
+        members => format!("the best of {members}, "),
+    };
     let others = match far.len() - 1 {
         0 => String::new(),
-        1 => "; 1 more family stays below 60 %".to_owned(),
-        n => format!("; {n} more families stay below 60 %"),
+        n => format!("; {n} more groups of metrics stay below {}", percent(FAR_BELOW)),
     };
-    let metrics: Vec<_> = far.iter().map(|(_, metric, _)| *metric).collect();
+    let metrics: Vec<_> = far.iter().map(|best| best.metric).collect();
+    let id = &worst.metric.id;
     Some(Found {
-        what: format!("{}{best_of}{others}", against_ceiling(worst, share)?),
-        next: where_to_look(worst.part, &again(std::slice::from_ref(&worst.id))),
+        what: format!("{best_of}{}{others}", against_ceiling(worst.metric)?),
+        next: where_to_look(worst.metric.part, &again(std::slice::from_ref(id))),
         metrics: ids(&metrics),
     })
 }
 
 /// Largest gap that is not far below: so that a good run still says where its next gain is.
 pub(super) fn largest_gap(facts: &Facts<'_>) -> Option<Found> {
-    let (share, worst, _) = *best_of_families(facts).first()?;
-    if share < FAR_BELOW {
-        return None;
-    }
+    let families = best_of_families(facts);
+    let worst = families.first().filter(|best| best.at_most >= FAR_BELOW)?;
     Some(Found {
-        what: format!("the largest gap to a ceiling: {}", against_ceiling(worst, share)?),
+        what: format!("the largest gap to a ceiling: {}", against_ceiling(worst.metric)?),
         next: "Nothing is far below its ceiling; change one setting at a time, label the runs \
                (HOSTDYNO_LABEL) and compare them"
             .to_owned(),
-        metrics: vec![worst.id.clone()],
+        metrics: vec![worst.metric.id.clone()],
     })
 }
 
@@ -132,7 +148,7 @@ fn seconds(metric: &MetricRecord) -> Option<f64> {
 
 pub(super) fn narrow_format_slower(facts: &Facts<'_>) -> Option<Found> {
     let mut problems: BTreeMap<String, Vec<(Format, f64, &MetricRecord)>> = BTreeMap::new();
-    for metric in usable(facts) {
+    for metric in facts.metrics().filter(|m| m.state == State::Ok) {
         if let (Some((problem, format)), Some(time)) = (without_format(metric), seconds(metric)) {
             problems.entry(problem).or_default().push((format, time, metric));
         }
@@ -174,33 +190,30 @@ pub(super) fn narrow_format_slower(facts: &Facts<'_>) -> Option<Found> {
 }
 
 pub(super) fn no_ceiling(facts: &Facts<'_>) -> Option<Found> {
-    let without: Vec<(Part, &MetricRecord)> = Part::ALL
+    let without: Vec<(Part, Row)> = Part::ALL
         .into_iter()
-        .filter_map(|part| {
-            let Headline::Figure(row) = PartReport::new(part, facts.metrics()).headline else {
-                return None;
-            };
-            let metric = facts.metrics().find(|m| m.id == row.id)?;
-            row.share.is_none().then_some((part, metric))
+        .filter_map(|part| match PartReport::new(part, facts.metrics()).headline {
+            Headline::Figure(row) if row.share.is_none() => Some((part, row)),
+            _ => None,
         })
         .collect();
-    let (part, metric) = *without.first()?;
+    let (part, row) = without.first()?;
     let names: Vec<_> = without.iter().map(|(part, _)| part.name()).collect();
+    let why = row.ceiling_unknown.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     Some(Found {
         what: format!(
-            "no ceiling is known for {}: {} at {} can't be judged",
+            "no ceiling is known for {}{why}: {} at {} can't be judged",
             names.join(" and "),
-            metric.id,
-            quantity::metric(metric)?.value
+            row.id,
+            quantity::of_summary(row.unit, row.summary.as_ref()?).value
         ),
         next: match part {
             Part::Dram => {
-                "Memory speed and channels are not readable here (usual in a VM): look them up \
-                           and compare with channels x 8 B x MT/s"
-                    .to_owned()
+                "Look up the memory's channels and speed, and compare with channels x 8 B x MT/s"
             }
-            _ => "Look up the part's data sheet and compare by hand".to_owned(),
-        },
-        metrics: without.iter().map(|(_, m)| m.id.clone()).collect(),
+            _ => "Look up the data sheet and compare by hand",
+        }
+        .to_owned(),
+        metrics: without.iter().map(|(_, row)| row.id.clone()).collect(),
     })
 }

@@ -119,7 +119,17 @@ fn a_family_counts_as_far_below_only_when_its_best_member_is() {
     let finding = finding("below-ceiling", with(low));
     assert!(finding.what.contains("gemm/cpu/mxfp4/m64 reaches"), "{}", finding.what);
     assert!(finding.what.contains("31 % of its measured ceiling"), "{}", finding.what);
-    assert!(finding.what.contains("fma peak"), "{}", finding.what);
+    assert!(finding.what.starts_with("the best of 2, "), "{}", finding.what);
+}
+
+#[test]
+fn a_family_that_noise_may_have_kept_low_is_not_accused() {
+    let mut noisy = below(ok("gemm/cpu/mxfp4/m1", 0.4), 1.0, Origin::Measured, "fma peak");
+    noisy = in_state(noisy, State::Noisy, "noisy");
+    noisy.summary.as_mut().unwrap().median_ci95 = Some(Interval { low: 0.1, high: 0.7 });
+    assert!(!rules(with(vec![noisy.clone()])).contains(&"below-ceiling"));
+    noisy.summary.as_mut().unwrap().median_ci95 = Some(Interval { low: 0.3, high: 0.5 });
+    assert!(rules(with(vec![noisy])).contains(&"below-ceiling"));
 }
 
 #[test]
@@ -155,8 +165,11 @@ fn different_problems_are_not_compared() {
 fn a_part_without_a_ceiling_is_said_to_be_unjudged() {
     let mut metrics = healthy();
     metrics.iter_mut().filter(|m| m.part == Part::Dram).for_each(|m| m.ceiling = None);
-    let finding = finding("no-ceiling", vec![bench("all", metrics)]);
+    let finding = finding("no-ceiling", vec![bench("all", metrics.clone())]);
     assert!(finding.what.contains("dram/read/all-cores at 31"), "{}", finding.what);
+    metrics[2].details.insert("ceiling_unknown".into(), "no DIMM data".into());
+    let told = self::finding("no-ceiling", vec![bench("all", metrics)]);
+    assert!(told.what.contains("dram (no DIMM data)"), "{}", told.what);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::record::{
-    Cache, Ceiling, Direction, MetricId, MetricRecord, Part, State, Summary, Unit,
+    Cache, Ceiling, Direction, Interval, MetricId, MetricRecord, Part, State, Summary, Unit,
 };
 
 /// Everything that a run tells about one part.
@@ -38,6 +38,8 @@ pub struct Row {
     pub summary: Option<Summary>,
     /// The most it could be.
     pub ceiling: Option<Ceiling>,
+    /// Why there is no ceiling, where the bench told.
+    pub ceiling_unknown: Option<String>,
     /// Share of the ceiling that the median reaches: 1 is all of it, for rates and times alike.
     pub share: Option<f64>,
     /// Whether the number can be trusted.
@@ -50,6 +52,9 @@ pub struct Row {
     pub kernel_path: String,
 }
 
+/// Detail in which a bench says why a metric has no ceiling.
+const CEILING_UNKNOWN: &str = "ceiling_unknown";
+
 impl Row {
     /// The row of a metric.
     pub fn new(metric: &MetricRecord) -> Self {
@@ -58,6 +63,11 @@ impl Row {
             unit: metric.unit,
             summary: metric.summary.clone(),
             ceiling: metric.ceiling.clone(),
+            ceiling_unknown: metric
+                .details
+                .get(CEILING_UNKNOWN)
+                .and_then(|why| why.as_str())
+                .map(Into::into),
             share: share_of_ceiling(metric),
             state: metric.state,
             reason: metric.reason.clone(),
@@ -98,12 +108,11 @@ impl PartReport {
     }
 }
 
-/// The best usable rate, preferring what can be trusted most: an ok state before a doubtful one, cold
-/// inputs before unproved and hot ones, real work before a synthetic peak. What does not compare is
+/// The best usable figure, by what is sure of it: the worse end of its interval, so that a noisy figure has to be
+/// much better than a steady one. Cold inputs come before unproved and hot ones, real work before a synthetic peak. What does not compare is
 /// ranked: floating-point operations, integer operations, bytes, times.
 fn best(rows: &[Row]) -> Option<&Row> {
     let doubt = |row: &Row| {
-        let state = row.state != State::Ok;
         let cache = match row.cache {
             Cache::Cold | Cache::NotApplicable => 0,
             Cache::Unknown => 1,
@@ -117,15 +126,17 @@ fn best(rows: &[Row]) -> Option<&Row> {
             Unit::Nanoseconds => 3,
             Unit::Seconds => 4,
         };
-        (peak, unit, state, cache)
+        (peak, unit, cache)
     };
-    let speed = |row: &Row| {
-        let median = row.summary.as_ref().map_or(0.0, |s| s.median);
-        if row.unit.direction() == Direction::Lower { -median } else { median }
+    let sure = |row: &Row| {
+        let Some(summary) = &row.summary else { return f64::NEG_INFINITY };
+        let extremes = Interval { low: summary.min, high: summary.max };
+        let interval = summary.median_ci95.unwrap_or(extremes);
+        if row.unit.direction() == Direction::Lower { -interval.high } else { interval.low }
     };
     rows.iter()
         .filter(|row| row.usable())
-        .min_by(|a, b| doubt(a).cmp(&doubt(b)).then_with(|| speed(b).total_cmp(&speed(a))))
+        .min_by(|a, b| doubt(a).cmp(&doubt(b)).then_with(|| sure(b).total_cmp(&sure(a))))
 }
 
 fn why_none(rows: &[Row], skipped: &[&MetricRecord]) -> String {
@@ -158,6 +169,13 @@ mod tests {
         }
     }
 
+    fn widened(mut metric: MetricRecord, half: f64) -> MetricRecord {
+        let summary = metric.summary.as_mut().expect("measured");
+        let (low, high) = (summary.median - half, summary.median + half);
+        summary.median_ci95 = Some(Interval { low, high });
+        metric
+    }
+
     #[test]
     fn the_share_of_a_time_is_the_shortest_time_over_it() {
         let rate = below(ok("dram/read", 30.0), 40.0, Origin::Theoretical, "x");
@@ -174,11 +192,14 @@ mod tests {
             ok("dram/copy", 28.0),
             ok("dram/read", 31.0),
             in_state(ok("dram/triad", 99.0), State::Invalid, "wrong"),
-            in_state(ok("dram/write", 40.0), State::Noisy, "noisy"),
+            widened(in_state(ok("dram/write", 40.0), State::Noisy, "noisy"), 20.0),
             MetricRecord { cache: Cache::Hot, ..ok("dram/read/l2", 200.0) },
             ok("dram/latency", 100.0),
         ];
-        assert_eq!(figure(Part::Dram, metrics), "dram/read");
+        assert_eq!(figure(Part::Dram, metrics.clone()), "dram/read");
+        let noisy = widened(in_state(ok("dram/write", 60.0), State::Noisy, "noisy"), 20.0);
+        let surely_faster = [metrics, vec![noisy]].concat();
+        assert_eq!(figure(Part::Dram, surely_faster), "dram/write", "even its lower end is");
     }
 
     #[test]

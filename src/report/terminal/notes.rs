@@ -1,7 +1,7 @@
 //! What stands below a table: where its ceilings come from, which code ran, why a state is not ok.
 
 use super::screen::{Screen, Tone};
-use crate::record::{MetricId, Origin, State, Unit};
+use crate::record::{Ceiling, MetricId, Origin, State, Unit};
 use crate::report::model::Row;
 use crate::report::quantity;
 
@@ -14,8 +14,15 @@ pub struct Ceilings(Vec<Source>);
 struct Source {
     origin: Origin,
     source: String,
-    /// The unit and value, while all metrics of this source have the same.
-    value: Option<(Unit, f64)>,
+    unit: Unit,
+    /// The value, while all metrics of this source have the same.
+    value: Option<f64>,
+}
+
+impl Source {
+    fn is_of(&self, row: &Row, ceiling: &Ceiling) -> bool {
+        (self.origin, self.unit, &self.source) == (ceiling.origin, row.unit, &ceiling.source)
+    }
 }
 
 impl Ceilings {
@@ -24,16 +31,14 @@ impl Ceilings {
         let mut sources: Vec<Source> = Vec::new();
         for row in rows {
             let Some(ceiling) = &row.ceiling else { continue };
-            let value = Some((row.unit, ceiling.value));
-            let known = sources
-                .iter_mut()
-                .find(|s| s.origin == ceiling.origin && s.source == ceiling.source);
-            match known {
+            let value = Some(ceiling.value);
+            match sources.iter_mut().find(|source| source.is_of(row, ceiling)) {
                 Some(known) if known.value == value => {}
                 Some(known) => known.value = None,
                 None => sources.push(Source {
                     origin: ceiling.origin,
                     source: ceiling.source.clone(),
+                    unit: row.unit,
                     value,
                 }),
             }
@@ -44,10 +49,8 @@ impl Ceilings {
     /// The letter of the ceiling of `row`; empty when it has none.
     pub fn mark(&self, row: &Row) -> String {
         let Some(ceiling) = &row.ceiling else { return String::new() };
-        self.0
-            .iter()
-            .position(|s| s.origin == ceiling.origin && s.source == ceiling.source)
-            .map_or_else(String::new, letters)
+        let known = self.0.iter().position(|source| source.is_of(row, ceiling));
+        known.map_or_else(String::new, letters)
     }
 
     /// One line a source.
@@ -59,7 +62,7 @@ impl Ceilings {
                 Origin::Measured => "measured",
             };
             let value = match source.value {
-                Some((unit, value)) => format!("{}, ", quantity::plain(unit, value)),
+                Some(value) => format!("{}, ", quantity::plain(source.unit, value)),
                 None => String::new(),
             };
             let note = format!("{origin} ceiling: {value}{}", source.source);
@@ -67,6 +70,17 @@ impl Ceilings {
         }
         text
     }
+}
+
+/// Why metrics have no ceiling, each reason once.
+pub fn no_ceiling(screen: Screen, rows: &[Row]) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in rows.iter().filter_map(|row| row.ceiling_unknown.as_deref()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.iter().map(|why| screen.paragraph("  - ceiling unknown: ", why)).collect()
 }
 
 /// `a` to `z`, then `aa`, `ab` ...

@@ -22,6 +22,7 @@ pub fn render(screen: Screen, part: &PartReport) -> String {
     let Some((table, layout)) = first_that_fits(screen, &layouts, draw) else { return text };
     text += &table;
     text += &ceilings.notes(screen);
+    text += &notes::no_ceiling(screen, &part.rows);
     if !layout.kernel {
         text += &notes::kernel_paths(screen, &part.rows);
     }

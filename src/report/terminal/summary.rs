@@ -24,8 +24,9 @@ pub fn render(screen: Screen, parts: &[PartReport]) -> String {
         })
         .collect();
     if !figures.is_empty() {
-        let draw = |with_bar| draw(screen, &figures, with_bar);
-        let fitting = first_that_fits(screen, &[true, false], draw);
+        let draw = |detail| draw(screen, &figures, detail);
+        let details = [Detail::Bar, Detail::Origin, Detail::Share];
+        let fitting = first_that_fits(screen, &details, draw);
         text += &fitting.map_or_else(String::new, |(text, _)| text);
     }
     for part in parts {
@@ -36,26 +37,38 @@ pub fn render(screen: Screen, parts: &[PartReport]) -> String {
     text
 }
 
-fn draw(screen: Screen, figures: &[(&str, &Row)], with_bar: bool) -> Table {
+/// How much the line of a part tells about its ceiling.
+#[derive(Clone, Copy, PartialEq)]
+enum Detail {
+    /// Share, origin and a bar.
+    Bar,
+    /// Share and origin.
+    Origin,
+    /// The share.
+    Share,
+}
+
+fn draw(screen: Screen, figures: &[(&str, &Row)], detail: Detail) -> Table {
     let mut columns = vec![("part", Left), ("best", Right), ("of ceiling", Right)];
-    if with_bar {
+    if detail == Detail::Bar {
         columns.push(("", Left));
     }
     columns.extend([("state", Left), ("metric", Left)]);
     let rows = figures.iter().map(|(part, row)| {
         let best = row.summary.as_ref().map(|s| quantity::of_summary(row.unit, s).value);
         let (share, bar) = match (row.share, &row.ceiling) {
+            (Some(share), _) if detail == Detail::Share => (percent(share), String::new()),
             (Some(share), Some(ceiling)) => {
                 (format!("{} {}", percent(share), short(ceiling.origin)), bar(share))
             }
-            _ => ("ceiling unknown".to_owned(), String::new()),
+            _ => ("unknown".to_owned(), String::new()),
         };
         let mut line = vec![
             Cell::new(part),
             cell(Tone::Strong, best.unwrap_or_default()),
             cell(Tone::Strong, share),
         ];
-        if with_bar {
+        if detail == Detail::Bar {
             line.push(Cell::new(bar));
         }
         line.push(cell(row.state.into(), state(row)));
