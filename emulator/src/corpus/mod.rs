@@ -4,6 +4,7 @@ mod case;
 mod compare;
 mod manifest;
 
+use crate::machine::Counters;
 use crate::tensor::Rules;
 use rayon::prelude::*;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub struct CaseResult {
     /// Its name.
     pub name: String,
     /// What the launch did, or why the case failed.
-    pub outcome: Result<crate::machine::Counters, String>,
+    pub outcome: Result<Counters, String>,
 }
 
 /// Runs every case of a corpus, in parallel; results come in the manifest's order.
@@ -46,7 +47,14 @@ pub fn run(directory: &Path, options: &Options) -> Result<Vec<CaseResult>, Corpu
     }
     let results = chosen.into_par_iter().map(|case| CaseResult {
         name: case.name.clone(),
-        outcome: case::run(directory, case, options),
+        outcome: guarded(|| case::run(directory, case, options)),
     });
     Ok(results.collect())
+}
+
+/// A panic of one case is that case's failure: the others still run.
+fn guarded(run: impl FnOnce() -> Result<Counters, String>) -> Result<Counters, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Err("the emulator panicked: a defect of its own, please report it".to_owned())
+    })
 }

@@ -4,7 +4,8 @@
 //! somebody waits on their `mbarrier`; only then is the source read.
 
 use super::access::Place;
-use super::bulk::{Side, Store};
+use super::bulk::Side;
+use super::bulk_store::Store;
 use super::context::{Context, Outcome};
 use super::mbarrier::Pending;
 use super::race::Proxy;

@@ -1,6 +1,8 @@
 //! Pre-decoded instructions: what the machine executes.
 
 use super::Type;
+use super::alu_op::{Alu, BoolOp};
+use super::async_op::AsyncOp;
 use super::operand::{Address, Pred, PredSource, Reg, Source, Space};
 use std::sync::Arc;
 
@@ -63,103 +65,6 @@ impl std::fmt::Debug for Op {
             Self::Async(_) => "Async",
             Self::Tensor(_) => "Tensor",
         })
-    }
-}
-
-/// Arithmetic, logic, moves: each lane by itself, registers only.
-pub enum Alu {
-    /// `to = f(a)`
-    Map1 { float: bool, f: Map1, to: Reg, a: Source },
-    /// `to = f(a, b)`
-    Map2 { float: bool, f: Map2, to: Reg, a: Source, b: Source },
-    /// `to = f(a, b, c)`
-    Map3 { float: bool, f: Map3, to: Reg, a: Source, b: Source, c: Source },
-    /// `to = a`
-    Move { to: Reg, a: Source },
-    /// `to = f(a, b) op p`, `complement = !f(a, b) op p`
-    Compare {
-        f: Test2,
-        a: Source,
-        b: Source,
-        combine: Option<(BoolOp, PredSource)>,
-        to: Option<Pred>,
-        complement: Option<Pred>,
-    },
-    /// As `Compare`, with the result as a number: `yes` where it holds, else 0.
-    Set { f: Test2, a: Source, b: Source, combine: Option<(BoolOp, PredSource)>, to: Reg, yes: u64 },
-    /// `to, second = low and high comparisons` of packed halves.
-    ComparePacked {
-        low: Test2,
-        high: Test2,
-        a: Source,
-        b: Source,
-        combine: Option<(BoolOp, PredSource)>,
-        to: Option<Pred>,
-        second: Option<Pred>,
-    },
-    /// `to = p ? a : b`
-    Select { to: Reg, a: Source, b: Source, p: PredSource },
-    /// `to = table[2a + b]` on predicates.
-    Logic { table: u8, to: Pred, a: PredSource, b: PredSource },
-    /// `to = parts`, the first lowest, each of `bits` bits.
-    Pack { to: Reg, parts: Vec<Source>, bits: u32 },
-    /// `parts = from`, the first lowest, each of `bits` bits.
-    Unpack { to: Vec<Option<Reg>>, from: Source, bits: u32 },
-    /// `lop3` with a predicate: `to = f(a, b, c)`, `p = (to != 0) op q`.
-    MapTest {
-        f: Map3,
-        to: Option<Reg>,
-        a: Source,
-        b: Source,
-        c: Source,
-        p: Pred,
-        op: BoolOp,
-        q: PredSource,
-    },
-    /// `bfi`: the low `length` bits of a, in b from bit `at` on.
-    InsertBits { bits: u32, to: Reg, a: Source, b: Source, at: Source, length: Source },
-    /// `add.cc`, `madc.hi` and kin: `a * b + c` or `a + b`, with the carry flag in and out.
-    Carry {
-        kind: CarryKind,
-        bits: u32,
-        to: Reg,
-        a: Source,
-        b: Source,
-        c: Source,
-        carry_in: bool,
-        carry_out: bool,
-    },
-}
-
-/// What a carry instruction adds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as the instructions")]
-pub enum CarryKind {
-    Add,
-    Sub,
-    MadLow,
-    /// High half; signed if the flag is set.
-    MadHigh(bool),
-}
-
-/// How a comparison is combined with a predicate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as the qualifiers")]
-pub enum BoolOp {
-    And,
-    Or,
-    Xor,
-}
-
-impl BoolOp {
-    /// On one bit a lane.
-    #[must_use]
-    pub fn apply(self, a: u32, b: u32) -> u32 {
-        match self {
-            Self::And => a & b,
-            Self::Or => a | b,
-            Self::Xor => a ^ b,
-        }
     }
 }
 
@@ -316,86 +221,4 @@ pub struct BarrierReduce {
     pub to: Option<Reg>,
     /// Result of `and`, `or`.
     pub to_pred: Option<Pred>,
-}
-
-/// Asynchronous copies.
-pub enum AsyncOp {
-    /// `cp.async`: `bytes` to shared memory, of which `size` come from global memory and the rest are zero.
-    Copy {
-        bytes: u32,
-        to: Address,
-        from: Address,
-        size: Option<Source>,
-        ignore: Option<PredSource>,
-    },
-    /// `cp.async.commit_group`
-    Commit,
-    /// `cp.async.wait_group`; `wait_all` is none.
-    Wait { left: Option<u32> },
-    /// `cp.async.mbarrier.arrive`
-    MbarrierArrive { address: MbarrierAddress, no_increment: bool },
-    /// `cp.async.bulk`, `cp.reduce.async.bulk`, 1-D and tensor.
-    Bulk(Box<Bulk>),
-    /// `cp.async.bulk.commit_group`
-    BulkCommit,
-    /// `cp.async.bulk.wait_group`
-    BulkWait { left: u32, read: bool },
-    /// `st.async`, `red.async`: to another block's shared memory, counted on its `mbarrier`.
-    Remote { f: Option<Combine>, ty: Type, to: Address, from: Vec<Source>, mbarrier: Address },
-}
-
-/// A bulk or tensor copy.
-pub struct Bulk {
-    /// From global (or the block's own shared) memory into shared memory, rather than from shared to global.
-    pub direction: Direction,
-    /// Shared-memory side (both sides for [`Direction::SharedToCluster`], with `other`).
-    pub shared: Address,
-    /// Global side: an address, or a tensor map and coordinates; for block to block the source.
-    pub other: BulkSide,
-    /// Where completion is counted, for copies into shared memory.
-    pub mbarrier: Option<Address>,
-    /// `.multicast::cluster`
-    pub multicast: Option<Source>,
-    /// `.cp_mask`
-    pub byte_mask: Option<Source>,
-    /// Of `cp.reduce.async.bulk`.
-    pub reduce: Option<Reduce>,
-}
-
-/// How a reducing bulk copy combines.
-pub enum Reduce {
-    /// Elements of so many bits.
-    Typed(Combine, u32),
-    /// The operation of this name, in the type of the tensor map.
-    ByMap(&'static str),
-}
-
-/// Which way a bulk copy goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Global to shared.
-    Load,
-    /// Shared to global.
-    Store,
-    /// Own shared to a cluster block's shared.
-    SharedToCluster,
-}
-
-/// The other side of a bulk copy.
-pub enum BulkSide {
-    /// Contiguous bytes.
-    Linear { address: Address, bytes: Source },
-    /// A tensor map's box.
-    Tensor { map: Address, coordinates: Vec<Source>, mode: TensorMode },
-}
-
-/// How a tensor copy walks the tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TensorMode {
-    /// `.tile`
-    Tile,
-    /// `.tile::gather4`
-    Gather4,
-    /// `.tile::scatter4`
-    Scatter4,
 }

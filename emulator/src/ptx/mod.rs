@@ -3,7 +3,10 @@
 //! [`Module::parse`] reads the text once; instructions become enums with resolved registers, so nothing matches strings
 //! at run time. Text is untrusted: anything malformed or unknown is a [`PtxError`] that names the line.
 
+mod alu_op;
+mod async_op;
 mod body;
+mod body_operand;
 mod cursor;
 mod decode;
 mod error;
@@ -18,6 +21,8 @@ mod tensor_op;
 mod types;
 mod variable;
 
+pub(crate) use alu_op::*;
+pub(crate) use async_op::*;
 pub(crate) use body::{DYNAMIC_ALIGN, SHARED_BASE};
 pub(crate) use decode::combine;
 pub use error::PtxError;

@@ -5,7 +5,8 @@ use super::{Decoded, Input, float, integer};
 use crate::convert::approx::Approx;
 use crate::convert::packed::Packed;
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, Map1, Map2, Map3, Op};
+use crate::ptx::alu_op::Alu;
+use crate::ptx::instruction::{Map1, Map2, Map3, Op};
 
 /// A function with its number of operands.
 pub enum Function {

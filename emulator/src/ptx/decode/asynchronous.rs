@@ -4,9 +4,8 @@ use super::atomic::combine;
 use super::memory::{address_in, space, vector};
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{
-    AsyncOp, Bulk, BulkSide, Direction, MbarrierAddress, Op, Reduce, TensorMode,
-};
+use crate::ptx::async_op::{AsyncOp, Bulk, BulkSide, Direction, Reduce, TensorMode};
+use crate::ptx::instruction::{MbarrierAddress, Op};
 use crate::ptx::operand::{Address, Operand, Space};
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {

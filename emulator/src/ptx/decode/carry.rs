@@ -2,7 +2,8 @@
 
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, CarryKind, Op};
+use crate::ptx::alu_op::{Alu, CarryKind};
+use crate::ptx::instruction::Op;
 use crate::ptx::operand::Source;
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {

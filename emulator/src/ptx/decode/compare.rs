@@ -4,7 +4,8 @@ use super::lanes::{extend, for_integer, map2, map3, test2};
 use super::{Decoded, Input};
 use crate::convert::format::Format;
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, BoolOp, Op, Test2};
+use crate::ptx::alu_op::{Alu, BoolOp};
+use crate::ptx::instruction::{Op, Test2};
 use crate::ptx::operand::{Operand, Pred, PredSource};
 
 const COMPARISONS: [&str; 18] = [

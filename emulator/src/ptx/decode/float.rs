@@ -11,7 +11,8 @@ use crate::convert::double::compute_f64;
 use crate::convert::exact::{Mode, Operation, compute};
 use crate::convert::format::Format;
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, Op};
+use crate::ptx::alu_op::Alu;
+use crate::ptx::instruction::Op;
 
 /// Canonical NaN of `f32`.
 const NAN: u32 = 0x7fff_ffff;

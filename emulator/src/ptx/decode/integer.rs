@@ -159,7 +159,8 @@ fn mad_wide(
     double: Type,
     ty: Type,
 ) -> Decoded {
-    use crate::ptx::instruction::{Alu, Op};
+    use crate::ptx::alu_op::Alu;
+    use crate::ptx::instruction::Op;
     let [to, a, b, c] = input.take::<4>()?;
     Ok(Op::Alu(Alu::Map3 {
         float: false,

@@ -4,7 +4,8 @@ use super::arithmetic::{Function, operation};
 use super::lanes::{extend, map1, map2, map3};
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, BoolOp, Map3, Op};
+use crate::ptx::alu_op::{Alu, BoolOp};
+use crate::ptx::instruction::{Map3, Op};
 use crate::ptx::operand::{Operand, low_bits};
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {

@@ -3,7 +3,8 @@
 use super::moves::destination;
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, Memory, Op, Order};
+use crate::ptx::alu_op::Alu;
+use crate::ptx::instruction::{Memory, Op, Order};
 use crate::ptx::operand::{Operand, Space};
 
 /// Takes a state space.

@@ -6,7 +6,8 @@ use super::lanes::{map1, map2, map3};
 use super::{Decoded, Input};
 use crate::convert::cvt::Cvt;
 use crate::ptx::Type;
-use crate::ptx::instruction::{Alu, Memory, Op};
+use crate::ptx::alu_op::Alu;
+use crate::ptx::instruction::{Memory, Op};
 use crate::ptx::operand::{Operand, Space};
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {

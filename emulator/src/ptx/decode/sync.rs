@@ -2,7 +2,8 @@
 
 use super::{Decoded, Input};
 use crate::ptx::Type;
-use crate::ptx::instruction::{BarrierReduce, BoolOp, Op, SyncOp, WarpOp};
+use crate::ptx::alu_op::BoolOp;
+use crate::ptx::instruction::{BarrierReduce, Op, SyncOp, WarpOp};
 use crate::ptx::operand::Source;
 
 pub fn decode(input: &mut Input<'_, '_>) -> Decoded {
