@@ -193,7 +193,7 @@ pub(super) fn no_ceiling(facts: &Facts<'_>) -> Option<Found> {
     let without: Vec<(Part, Row)> = Part::ALL
         .into_iter()
         .filter_map(|part| match PartReport::new(part, facts.metrics()).headline {
-            Headline::Figure(row) if row.share.is_none() => Some((part, row)),
+            Headline::Figure(row) if row.share.is_none() => Some((part, *row)),
             _ => None,
         })
         .collect();

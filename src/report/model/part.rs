@@ -22,7 +22,7 @@ pub struct PartReport {
 #[serde(rename_all = "kebab-case")]
 pub enum Headline {
     /// The best figure.
-    Figure(Row),
+    Figure(Box<Row>),
     /// Why there is none.
     None(String),
 }
@@ -101,7 +101,7 @@ impl PartReport {
             metrics.into_iter().filter(|m| m.part == part).partition(|m| m.state == State::Skipped);
         let rows: Vec<Row> = measured.into_iter().map(Row::new).collect();
         let headline = match best(&rows) {
-            Some(row) => Headline::Figure(row.clone()),
+            Some(row) => Headline::Figure(Box::new(row.clone())),
             None => Headline::None(why_none(&rows, &skipped)),
         };
         Self { part, headline, rows }

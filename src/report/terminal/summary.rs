@@ -19,7 +19,7 @@ pub fn render(screen: Screen, parts: &[PartReport]) -> String {
     let figures: Vec<(&str, &Row)> = parts
         .iter()
         .filter_map(|part| match &part.headline {
-            Headline::Figure(row) => Some((part.part.name(), row)),
+            Headline::Figure(row) => Some((part.part.name(), row.as_ref())),
             Headline::None(_) => None,
         })
         .collect();
