@@ -26,6 +26,7 @@ pub mod settings;
 mod attribute;
 mod capture;
 mod capture_api;
+mod child;
 mod command;
 mod context;
 mod context_api;
@@ -59,4 +60,5 @@ mod stream;
 mod stream_api;
 mod tensor_map;
 
+pub use child::{in_child, test_of};
 pub use install::install;

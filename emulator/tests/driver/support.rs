@@ -1,5 +1,4 @@
-//! Runs the body of a test in a child process that finds the emulator as `libcuda.so.1`, by `LD_LIBRARY_PATH` alone: the
-//! bodies are programs on cudarc that know nothing of the emulator.
+//! What the driver's tests share: bodies that run on the emulator, kernels, tensor maps.
 
 use crate::ptx::CONTROL;
 use cudarc::driver::sys::{self, CUevent_flags, CUresult};
@@ -9,21 +8,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
-
-/// Set in the child.
-const CHILD: &str = "HOSTDYNO_EMULATOR_CHILD";
-
-/// Where the driver was laid down; once a test process.
-fn library() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libcuda");
-        emulator::driver::install(&folder).expect("the driver was built with this test");
-        folder
-    })
-}
+use std::sync::Arc;
 
 /// Folders with NVRTC: `.cuda` of the workspace, as `setup.sh` fills it.
 pub fn nvrtc_folders() -> Vec<PathBuf> {
@@ -32,36 +17,9 @@ pub fn nvrtc_folders() -> Vec<PathBuf> {
     packages.map(|package| package.path().join("lib")).filter(|lib| lib.is_dir()).collect()
 }
 
-/// The test that a closure was written in: what its type is called, less the crate and the closure itself.
-pub fn test_of<F: FnOnce()>(_: &F) -> &'static str {
-    let name = std::any::type_name::<F>();
-    let test = name.split_once("::").map_or(name, |parts| parts.1);
-    test.split("::{{closure}}").next().unwrap_or(test)
-}
-
-/// Runs `body`, a closure in a test, in a child of this program that runs that test alone, with the environment `env`;
-/// returns the child's stderr. In the child itself, runs the body and returns nothing.
+/// Runs the body of a test on the emulator, with the environment `env`; the child's stderr.
 pub fn on_emulator<F: FnOnce()>(env: &[(&str, &str)], body: F) -> Option<String> {
-    let test = test_of(&body);
-    if std::env::var_os(CHILD).is_some() {
-        body();
-        return None;
-    }
-    let mut folders = vec![library().to_path_buf()];
-    folders.extend(nvrtc_folders());
-    let path = std::env::join_paths(folders).expect("no colon in a folder's name");
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .env("LD_LIBRARY_PATH", path)
-        .envs(env.iter().copied())
-        .output()
-        .expect("the child starts");
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{test} in the child:\n{stdout}\n{stderr}");
-    assert!(stdout.contains("1 passed"), "no test is named {test}:\n{stdout}");
-    Some(stderr.into_owned())
+    emulator::driver::in_child(env, &nvrtc_folders(), body)
 }
 
 /// The first device, its context current.
@@ -94,7 +52,7 @@ pub fn with_nvrtc(gpu: &str, body: impl FnOnce()) {
     let installed = unsafe { cudarc::nvrtc::sys::is_culib_present() };
     if nvrtc_folders().is_empty() && !installed {
         let command = "./setup.sh, or: pip install --target .cuda nvidia-cuda-nvrtc";
-        eprintln!("SKIPPED {}: no NVRTC. Run {command}", test_of(&body));
+        eprintln!("SKIPPED {}: no NVRTC. Run {command}", emulator::driver::test_of(&body));
         return;
     }
     on_emulator(&[("HOSTDYNO_EMULATED_GPU", gpu)], body);
