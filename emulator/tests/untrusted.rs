@@ -4,11 +4,22 @@ use emulator::machine::{GlobalMemory, Hooks, Image, LaunchConfig, launch};
 use emulator::ptx::Module;
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::LazyLock;
 
-/// Texts to start from: the own corpus, as lines.
+/// Cases of each property; `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(256)
+}
+
+/// Texts to start from: the own corpus, and the shared one where it is there.
 fn seeds() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let files = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [root.join("tests/corpus"), root.join("../../shared/ptx-corpus")];
+    let files = folders
+        .iter()
+        .filter_map(|f| std::fs::read_dir(f).ok())
+        .flatten()
+        .map(|e| e.unwrap().path());
     let mut files: Vec<_> = files.filter(|p| p.extension().is_some_and(|e| e == "ptx")).collect();
     files.sort();
     files
@@ -16,6 +27,8 @@ fn seeds() -> Vec<String> {
         .map(|p| std::fs::read_to_string(p).unwrap().trim_end_matches('\0').to_owned())
         .collect()
 }
+
+static SEEDS: LazyLock<Vec<String>> = LazyLock::new(seeds);
 
 /// Parses and, where that works, runs for a while; any answer will do.
 fn survive(text: &str) {
@@ -34,7 +47,7 @@ fn survive(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_text(text in "\\PC{0,200}") {
@@ -48,8 +61,7 @@ proptest! {
 
     #[test]
     fn corpus_with_a_damaged_line(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), kind in 0u8..6, value in any::<u32>()) {
-        let texts = seeds();
-        let text = which.get(&texts);
+        let text = which.get(&*SEEDS);
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let i = at.index(lines.len());
         let other = lines[value as usize % lines.len()].clone();
@@ -66,8 +78,7 @@ proptest! {
 
     #[test]
     fn corpus_with_a_damaged_byte(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in 0x20u8..0x7f) {
-        let texts = seeds();
-        let mut bytes = which.get(&texts).clone().into_bytes();
+        let mut bytes = which.get(&*SEEDS).clone().into_bytes();
         let i = at.index(bytes.len());
         bytes[i] = byte;
         survive(&String::from_utf8(bytes).unwrap());

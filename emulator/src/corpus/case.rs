@@ -16,6 +16,9 @@ const UNWRITTEN: u8 = 0xff;
 /// Device memory of a case, bytes.
 const CAPACITY: u64 = 8 << 30;
 
+/// Warp instructions after which a case counts as runaway: minutes of work.
+const STEP_LIMIT: u64 = 1_000_000_000;
+
 /// Runs a case; the error says why it failed.
 pub(super) fn run(directory: &Path, case: &Case, options: &Options) -> Result<Counters, String> {
     let read = |extension: &str| {
@@ -53,7 +56,7 @@ pub(super) fn run(directory: &Path, case: &Case, options: &Options) -> Result<Co
         cluster: case.cluster.unwrap_or([1; 3]),
         dynamic_shared: case.dynamic_shared_bytes,
         seed: options.seed,
-        ..LaunchConfig::default()
+        step_limit: STEP_LIMIT,
     };
     let counters = launch(&image, entry, &config, &params, &mut memory, &Hooks::default())
         .map_err(|e| e.to_string())?;
