@@ -109,16 +109,18 @@ fn bench(
 /// is shown when there are fewer than Criterion accepts.
 ///
 /// Criterion plans from the wall-clock time of the first call, which it takes for the warm-up. That call lasts as long
-/// as an iteration did, so that the plan it prints is what was really done.
+/// as an iteration did, so that the plan it prints is what was really done; half as long for samples of one iteration,
+/// since Criterion warns of those.
 pub fn show(id: &MetricId, unit: Unit, work: &Work, samples: &[f64], batch: u64) {
     if samples.len() < MIN_SAMPLES {
         eprintln!("{id}: {} samples, Criterion shows no fewer than {MIN_SAMPLES}", samples.len());
         return;
     }
     let iteration = samples.iter().sum::<f64>() / samples.len() as f64;
+    let first_call = Duration::from_secs_f64(if batch == 1 { iteration / 2.0 } else { iteration });
     let request = Request {
         samples: samples.len(),
-        warm_up: Duration::from_secs_f64(iteration / 2.0).max(Duration::from_nanos(1)),
+        warm_up: (first_call / 2).max(Duration::from_nanos(1)),
         // A little less than the whole, since Criterion rounds iterations up.
         measurement: Duration::from_secs_f64(
             0.99 * iteration * batch as f64 * samples.len() as f64,
@@ -127,7 +129,7 @@ pub fn show(id: &MetricId, unit: Unit, work: &Work, samples: &[f64], batch: u64)
     let mut calls = 0;
     bench(id, unit, work, &request, |iterations| {
         if calls == 0 {
-            wait(Duration::from_secs_f64(iteration));
+            wait(first_call);
         }
         let sample = samples[usize::saturating_sub(calls, 1) % samples.len()];
         calls += 1;
