@@ -1,10 +1,10 @@
 //! A product as something that can be timed.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cpu::gemm::{Gemm, Scratch};
+use crate::cpu::kernel::LINE;
 use crate::cpu::{Caches, Ceilings, Isa, Shared};
 use crate::host::{self, Buffer, Disjoint, Pages, Workers};
 use crate::measure::{Elapsed, Rotation, Subject};
@@ -21,16 +21,57 @@ pub struct GemmSubject {
     workers: Arc<Workers>,
     ceilings: Ceilings,
     weights: Matrix,
-    copies: Vec<Copied>,
+    copies: Copies,
     rotation: Rotation,
     c: Vec<f32>,
     scratch: Vec<Mutex<Scratch>>,
 }
 
-/// One copy of the inputs.
-struct Copied {
-    a: Matrix,
+/// The inputs, as often as it takes to be cold: one buffer for the packed weights of all copies, since small products
+/// need thousands.
+struct Copies {
+    a: Vec<Matrix>,
     weights: Buffer,
+    /// Bytes from the weights of one copy to those of the next.
+    stride: usize,
+}
+
+impl Copies {
+    /// Packs `weights` `count` times; each worker the panels that it will read, so that their pages are near it.
+    fn new(
+        gemm: &Gemm,
+        a: &Matrix,
+        weights: &Matrix,
+        count: usize,
+        workers: &Workers,
+    ) -> Result<Self> {
+        let layout = gemm.layout();
+        let stride = layout.bytes().next_multiple_of(LINE);
+        let mut buffer = Buffer::new(count * stride, Pages::Transparent)?;
+        let packed = Disjoint::new(buffer.as_mut_slice::<u8>());
+        workers.run(|worker| {
+            let part = gemm.part(worker.index());
+            // Workers that share panels read them from where the one with the first rows put them.
+            let Some(panels) = part.filter(|part| part.rows.start == 0).map(|part| part.panels)
+            else {
+                return;
+            };
+            let bytes = layout.panel_bytes();
+            for copy in 0..count {
+                let start = copy * stride;
+                let range = start + panels.start * bytes..start + panels.end * bytes;
+                // SAFETY: the parts with the first rows have disjoint panels.
+                let to = unsafe { packed.slice(range) };
+                layout.pack(weights, panels.clone(), to);
+            }
+        });
+        Ok(Self { a: vec![a.clone(); count], weights: buffer, stride })
+    }
+
+    /// The packed weights of one copy.
+    fn weights(&self, copy: usize) -> &[u8] {
+        &self.weights.as_slice()[copy * self.stride..][..self.stride]
+    }
 }
 
 impl GemmSubject {
@@ -70,14 +111,12 @@ impl GemmSubject {
         }
         let a = Matrix::random(format, problem.m, problem.k, seed)?;
         let weights = Matrix::random(format, problem.n, problem.k, !seed)?;
-        let copies = (0..copies)
-            .map(|_| Ok(Copied { a: a.clone(), weights: pack(&gemm, &weights, &workers)? }))
-            .collect::<Result<Vec<_>>>()?;
+        let packed = Copies::new(&gemm, &a, &weights, copies, &workers)?;
         Ok(Self {
             problem,
             format,
-            rotation: Rotation::new(copies.len()),
-            copies,
+            rotation: Rotation::new(copies),
+            copies: packed,
             c: vec![0.0; problem.m * problem.n],
             scratch: (0..workers.count()).map(|_| Mutex::default()).collect(),
             gemm,
@@ -95,37 +134,16 @@ impl GemmSubject {
             let mut scratch =
                 scratch[worker.index()].lock().unwrap_or_else(PoisonError::into_inner);
             for &copy in turns {
-                let Copied { a, weights } = &copies[copy];
+                let (a, weights) = (&copies.a[copy], copies.weights(copy));
                 // SAFETY: C has M x N elements, and each worker writes its own part.
                 unsafe {
-                    gemm.multiply(worker.index(), a, weights.as_slice(), c.get(), &mut scratch);
+                    gemm.multiply(worker.index(), a, weights, c.get(), &mut scratch);
                 }
                 // The next product waits for this one, as the next layer does.
                 worker.barrier();
             }
         }))
     }
-}
-
-/// Packs `weights` into a new buffer; each worker the panels that it will read, so that their pages are near it.
-fn pack(gemm: &Gemm, weights: &Matrix, workers: &Workers) -> Result<Buffer> {
-    let layout = gemm.layout();
-    let mut buffer = Buffer::new(layout.bytes(), Pages::Transparent)?;
-    let packed = Disjoint::new(buffer.as_mut_slice::<u8>());
-    workers.run(|worker| {
-        let part = gemm.part(worker.index());
-        // Workers that share panels read them from where the one with the first rows put them.
-        let Some(panels) = part.filter(|part| part.rows.start == 0).map(|part| part.panels) else {
-            return;
-        };
-        let bytes = |panels: &Range<usize>| {
-            panels.start * layout.panel_bytes()..panels.end * layout.panel_bytes()
-        };
-        // SAFETY: the parts with the first rows have disjoint panels.
-        let to = unsafe { packed.slice(bytes(&panels)) };
-        layout.pack(weights, panels, to);
-    });
-    Ok(buffer)
 }
 
 impl Subject for GemmSubject {
@@ -173,7 +191,7 @@ impl Subject for GemmSubject {
         self.c.fill(f32::NAN);
         let copy = self.rotation.advance();
         self.multiply(&[copy]);
-        verify_gemm(&self.copies[copy].a, &self.weights, &self.c)
+        verify_gemm(&self.copies.a[copy], &self.weights, &self.c)
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {
@@ -185,13 +203,13 @@ impl Subject for GemmSubject {
     }
 
     fn placement(&self) -> Placement {
-        Placement::of(&self.workers, self.copies.iter().map(|copy| &copy.weights))
+        Placement::of(&self.workers, [&self.copies.weights])
     }
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::from([
             ("threads".into(), self.workers.count().into()),
-            ("copies".into(), self.copies.len().into()),
+            ("copies".into(), self.copies.a.len().into()),
         ])
     }
 }
@@ -217,7 +235,7 @@ mod tests {
             .unwrap();
             assert!(subject.verify().unwrap().checked > 4000);
             assert_eq!(subject.cache(), Cache::Unknown);
-            subject.run(subject.copies.len() as u64).unwrap();
+            subject.run(subject.copies.a.len() as u64).unwrap();
             assert_eq!(subject.cache(), Cache::Cold);
             assert_eq!(subject.work().bytes_read, (4096 * format.stored_row_bytes(4096)) as u64);
         }
