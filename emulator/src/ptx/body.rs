@@ -114,7 +114,12 @@ impl<'a> Body<'a, '_> {
                 self.cursor.next()?;
                 self.cursor.expect(';')?;
             }
-            ".reg" => self.registers()?,
+            ".reg" => {
+                let ty = self.cursor.word()?;
+                self.registers(ty.strip_prefix('.').unwrap_or(ty))?;
+            }
+            // CUDA's headers write `.reg.b16` in inline assembly.
+            _ if word.starts_with(".reg.") => self.registers(&word[5..])?,
             ".shared" | ".local" => loop {
                 let line = self.cursor.line();
                 let found = declaration(self.cursor)?;
@@ -135,12 +140,10 @@ impl<'a> Body<'a, '_> {
         Ok(())
     }
 
-    fn registers(&mut self) -> Result<(), PtxError> {
+    fn registers(&mut self, ty: &str) -> Result<(), PtxError> {
         let line = self.cursor.line();
-        let word = self.cursor.word()?;
-        let ty = word.strip_prefix('.').and_then(Type::parse);
-        let ty =
-            ty.ok_or_else(|| self.cursor.error(format!("{word} registers are not modelled")))?;
+        let ty = Type::parse(ty)
+            .ok_or_else(|| self.cursor.error(format!(".{ty} registers are not modelled")))?;
         loop {
             let name = self.cursor.word()?;
             let count = if self.cursor.take_mark('<') {

@@ -87,15 +87,18 @@ fn set(input: &mut Input<'_, '_>) -> Decoded {
     let op = bool_op(input);
     let ftz = input.qualifiers.take("ftz");
     let (to_type, ty) = (input.qualifiers.ty()?, input.qualifiers.ty()?);
+    if matches!(ty, Type::F16x2 | Type::Bf16x2) {
+        if op.is_some() {
+            return Err("set of both halves with a boolean operation is not modelled".into());
+        }
+        return set_packed(input, name, to_type, ty, ftz);
+    }
     let yes = match to_type {
         Type::U32 | Type::S32 => 0xffff_ffff,
         Type::U16 | Type::S16 => 0xffff,
         Type::F32 => u64::from(1f32.to_bits()),
         Type::F16 => 0x3c00,
         Type::Bf16 => 0x3f80,
-        Type::F16x2 | Type::Bf16x2 if to_type == ty && op.is_none() => {
-            return set_packed(input, name, ty, ftz);
-        }
         other => return Err(format!("set to .{other:?} is not modelled")),
     };
     let count = 3 + usize::from(op.is_some());
@@ -112,10 +115,15 @@ fn set(input: &mut Input<'_, '_>) -> Decoded {
     }))
 }
 
-/// `set` of both halves: 1.0 or 0.0 in each.
-fn set_packed(input: &Input<'_, '_>, name: &str, ty: Type, ftz: bool) -> Decoded {
-    let (format, one) =
-        if ty == Type::F16x2 { (Format::F16, 0x3c00) } else { (Format::BF16, 0x3f80) };
+/// `set` of both halves: 1.0 or 0xffff in each that is true.
+fn set_packed(input: &Input<'_, '_>, name: &str, to_type: Type, ty: Type, ftz: bool) -> Decoded {
+    let format = if ty == Type::F16x2 { Format::F16 } else { Format::BF16 };
+    let one = match to_type {
+        Type::U32 | Type::S32 => 0xffff,
+        Type::F16x2 if to_type == ty => 0x3c00,
+        Type::Bf16x2 if to_type == ty => 0x3f80,
+        other => return Err(format!("set to .{other:?} from .{ty:?} is not defined")),
+    };
     let f = float_test(name).ok_or_else(|| format!("set.{name} is not defined for halves"))?;
     let read = move |x: u64| {
         let code = x as u32 & 0xffff;
@@ -126,7 +134,7 @@ fn set_packed(input: &Input<'_, '_>, name: &str, ty: Type, ftz: bool) -> Decoded
     Ok(Op::Alu(Alu::Map2 {
         float: true,
         f: map2(move |a, b| half(a, b) | half(a >> 16, b >> 16) << 16),
-        to: to.register(ty)?,
+        to: to.register(to_type)?,
         a: a.source(ty)?,
         b: b.source(ty)?,
     }))
