@@ -61,7 +61,7 @@ proptest! {
 
     #[test]
     fn corpus_with_a_damaged_line(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), kind in 0u8..6, value in any::<u32>()) {
-        let text = which.get(&*SEEDS);
+        let text = which.get(&SEEDS);
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let i = at.index(lines.len());
         let other = lines[value as usize % lines.len()].clone();
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn corpus_with_a_damaged_byte(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in 0x20u8..0x7f) {
-        let mut bytes = which.get(&*SEEDS).clone().into_bytes();
+        let mut bytes = which.get(&SEEDS).clone().into_bytes();
         let i = at.index(bytes.len());
         bytes[i] = byte;
         survive(&String::from_utf8(bytes).unwrap());
