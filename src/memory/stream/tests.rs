@@ -1,6 +1,9 @@
 //! Every loop end to end, and loops that are broken on purpose.
 
+use super::super::kernels::Kernels;
+use super::setup::GRANULE;
 use super::*;
+use crate::host::{Caches, Root};
 
 fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
     Stream::sized(Setup {
