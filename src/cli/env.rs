@@ -1,6 +1,6 @@
 //! `hostdyno env`: this host's environment as it is now.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -25,16 +25,22 @@ pub struct Arguments {
 /// # Errors
 /// The root is not a directory.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
-    let root = match &arguments.root {
-        None => Root::host(),
-        Some(directory) if directory.is_dir() => Root::at(directory),
-        Some(other) => {
-            return Err(Error::input(
-                format!("{} is not a directory", other.display()),
-                "Name a directory that holds proc/, sys/, etc/ and run/",
-            ));
-        }
-    };
+    let root = root(arguments.root.as_deref())?;
     let host = HostRecord::read(&root);
     output.print("env", &host, |screen, host| terminal::environment(screen, host, arguments.all))
+}
+
+/// The host under `directory`, or this one.
+///
+/// # Errors
+/// It is not a directory.
+pub fn root(directory: Option<&Path>) -> Result<Root> {
+    match directory {
+        None => Ok(Root::host()),
+        Some(directory) if directory.is_dir() => Ok(Root::at(directory)),
+        Some(other) => Err(Error::input(
+            format!("{} is not a directory", other.display()),
+            "Name a directory that holds proc/, sys/, etc/ and run/",
+        )),
+    }
 }

@@ -6,6 +6,7 @@ mod env;
 mod output;
 mod report;
 mod runs;
+mod topology;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Verb {
     Runs,
     /// Show this host's environment as it is now
     Env(env::Arguments),
+    /// Show this host's sockets, NUMA nodes, caches and devices as a tree
+    Topology(topology::Arguments),
 }
 
 /// Runs the verb that the command line names.
@@ -66,6 +69,7 @@ pub fn run() -> ExitCode {
         Verb::Report(arguments) => report::run(&arguments, &store, &output),
         Verb::Runs => runs::run(&store, &output),
         Verb::Env(arguments) => env::run(&arguments, &output),
+        Verb::Topology(arguments) => topology::run(&arguments, &output),
     };
     exit_code(outcome)
 }

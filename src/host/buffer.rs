@@ -256,10 +256,9 @@ fn refuse_if_short(root: &Root, bytes: u64, pages: Pages, node: Option<usize>) -
     let nodes = root.list("/sys/devices/system/node/has_memory").unwrap_or_default();
     // On one node the host's own figure is the better one.
     let on_node = node.filter(|_| nodes.len() > 1).and_then(|n| pages::available_on(root, n));
-    let resident = resident_bytes(root);
-    let untouched = PROMISED.load(Ordering::Relaxed).saturating_sub(resident);
+    let promised = PROMISED.load(Ordering::Relaxed);
     let free = [pages::available(root), on_node].into_iter().flatten().min();
-    match free.map(|free| free.saturating_sub(untouched + RESERVE)) {
+    match free.map(|free| room(free, promised, resident_bytes(root))) {
         Some(have) if bytes > have => Err(Error::input(
             format!(
                 "a buffer of {} does not fit into the {} of free memory",
@@ -270,6 +269,12 @@ fn refuse_if_short(root: &Root, bytes: u64, pages: Pages, node: Option<usize>) -
         )),
         _ => Ok(()),
     }
+}
+
+/// What of `free` bytes is left for a new buffer, when `promised` bytes are in buffers and `resident` bytes of this
+/// process were touched: pages that were promised and not touched yet are still among the free ones.
+fn room(free: u64, promised: u64, resident: u64) -> u64 {
+    free.saturating_sub(promised.saturating_sub(resident) + RESERVE)
 }
 
 /// Anonymous bytes that this process has touched.

@@ -6,6 +6,7 @@
 mod discover;
 mod evidence;
 mod sysfs;
+mod tree;
 
 use serde::{Deserialize, Serialize};
 

@@ -111,3 +111,34 @@ fn topologies_survive_json() {
         assert_eq!(serde_json::from_str::<Topology>(&text).unwrap(), host, "{text}");
     }
 }
+
+#[test]
+fn trees_show_every_node_once() {
+    let mut host = synthetic("Package:2 Group:2 [numa(memory=1073741824)] L3:2 Core:2 PU:1");
+    host.nodes[3].allowed = false;
+    host.distances = vec![vec![10, 12, 32, 32]; 4];
+    host.devices.push(Device {
+        bdf: "0000:c1:00.0".into(),
+        kind: "gpu".into(),
+        id: "10de:2bb1".into(),
+        name: None,
+        os_names: vec!["card0".into()],
+        node: Some(2),
+        cpus: Vec::new(),
+        upstream: vec!["0000:c0:01.1".into()],
+        link_gb_per_second: Some(63.0),
+    });
+    let tree = host.tree();
+    let lines: Vec<&str> = tree.lines().collect();
+    assert!(lines[0].starts_with("Host: 2 sockets, 16 cores, 4 NUMA nodes"), "{tree}");
+    assert_eq!(lines[1], "  Socket 0: CPUs 0-7");
+    assert_eq!(lines[2], "    Node 0: 1.0 GiB, CPUs 0-3");
+    assert_eq!(lines[3], "      L3 16 MiB: CPUs 0-1");
+    for index in 0..4 {
+        assert_eq!(tree.matches(&format!("Node {index}:")).count(), 1, "{tree}");
+    }
+    let gpu = "      gpu 0000:c1:00.0, 10de:2bb1, card0, link 63.0 GB/s now, below root port 0000:c0:01.1";
+    assert_eq!(lines[12], gpu, "{tree}");
+    assert!(tree.contains("Node 3: 1.0 GiB, CPUs 12-15, not allowed"), "{tree}");
+    assert!(tree.ends_with("       3   10   12   32   32\n"), "{tree}");
+}
