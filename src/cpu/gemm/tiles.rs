@@ -1,5 +1,6 @@
 //! One block of K: every tile of some rows and panels, multiplied and added to C.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::Layout;
@@ -62,7 +63,9 @@ impl Tiles<'_> {
     /// # Safety
     /// As for [`Self::run`].
     unsafe fn tile(&self, rows: Range<usize>, panel: usize, width: usize, columns: usize) {
-        let mut sums = [0u32; MAX_ROWS * MAX_PANELS * LANES];
+        // Not cleared: the kernel writes what is read of it, and clearing would cost a tenth of the tile's time.
+        let mut sums = MaybeUninit::<[u32; MAX_ROWS * MAX_PANELS * LANES]>::uninit();
+        let sums = sums.as_mut_ptr().cast::<u32>();
         let span = Span {
             count: self.count,
             a: self.a[rows.start * self.a_stride..].as_ptr(),
@@ -70,7 +73,7 @@ impl Tiles<'_> {
             b: self.b.wrapping_add(panel * self.b_stride),
             b_stride: self.b_stride,
             scales: self.b_scales,
-            out: sums.as_mut_ptr(),
+            out: sums,
             out_stride: width * LANES,
         };
         let scales = self.scales.map(|(factors, scales, stride)| {
@@ -85,7 +88,7 @@ impl Tiles<'_> {
             }
             self.kernel.merge(Merge {
                 sums: self.kernel.sums(),
-                tile: sums.as_ptr(),
+                tile: sums,
                 stride: width * LANES,
                 rows: rows.len(),
                 columns: (width * LANES).min(columns - panel * LANES),

@@ -10,7 +10,7 @@
 
 use std::arch::x86_64::*;
 
-use super::run::{Body, Compiled, Size, Span};
+use super::run::{Body, Compiled, Span};
 use super::target::{Job, QuadDot, Target, dispatch};
 use crate::cpu::Isa;
 
@@ -85,8 +85,11 @@ macro_rules! avx2_lines {
         unsafe fn peak<B: Body>(span: Span) {
             Self::enter(Compiled::<B, 6, 1>::new(span));
         }
-        unsafe fn dispatch<B: Body>(size: Size, span: Span) {
-            dispatch!(Self, B, size, span, tile: [2 1, 4 1, 6 1], stream: [1 1, 1 4, 2 1, 4 1, 6 1]);
+        unsafe fn tile<B: Body>(rows: usize, panels: usize, span: Span) {
+            dispatch!(Self, B, rows, panels, span, [2 1, 4 1, 6 1]);
+        }
+        unsafe fn stream<B: Body>(rows: usize, panels: usize, span: Span) {
+            dispatch!(Self, B, rows, panels, span, [1 1, 1 4, 2 1, 4 1, 6 1]);
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const u8) {

@@ -9,7 +9,7 @@
 
 use std::arch::x86_64::*;
 
-use super::run::{Body, Compiled, Size, Span};
+use super::run::{Body, Compiled, Span};
 use super::target::{Bf16Dot, Job, QuadDot, Target, dispatch};
 use crate::cpu::Isa;
 use crate::number::{E4M3_VALUES, E5M2_VALUES};
@@ -108,8 +108,11 @@ macro_rules! avx512_lines {
         unsafe fn peak<B: Body>(span: Span) {
             Self::enter(Compiled::<B, 14, 2>::new(span));
         }
-        unsafe fn dispatch<B: Body>(size: Size, span: Span) {
-            dispatch!(Self, B, size, span, tile: [4 2, 8 2, 12 2, 14 2, 8 1, 14 1], stream: [1 1, 1 4, 2 1, 4 1, 8 1]);
+        unsafe fn tile<B: Body>(rows: usize, panels: usize, span: Span) {
+            dispatch!(Self, B, rows, panels, span, [4 2, 8 2, 12 2, 14 2, 8 1, 14 1]);
+        }
+        unsafe fn stream<B: Body>(rows: usize, panels: usize, span: Span) {
+            dispatch!(Self, B, rows, panels, span, [1 1, 1 4, 2 1, 4 1, 8 1]);
         }
         #[inline(always)]
         unsafe fn prefetch(address: *const u8) {

@@ -7,7 +7,7 @@ use super::mx::{self, Blocks, UnpackBlocks};
 use super::peak::{Operands, Peak};
 use super::rows::{PackRow, Packing};
 use super::run::{
-    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Size, Source, Span, Unpack,
+    Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
 };
 use super::softmax::{ScaleColumns, Softmax, Transpose};
 use super::source::{AsIs, Bf16, E2m1, E4m3, E5M2_SHIFT, E5m2, Exact, Int8};
@@ -128,11 +128,11 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
     }
     unsafe fn tile(&self, rows: usize, panels: usize, span: Span) {
         // SAFETY: the caller's contract.
-        unsafe { T::dispatch::<Tile>(Size::Tile { rows, panels }, span) }
+        unsafe { T::tile::<Tile>(rows, panels, span) }
     }
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span) {
         // SAFETY: the caller's contract.
-        unsafe { T::dispatch::<Stream>(Size::Stream { rows, panels }, span) }
+        unsafe { T::stream::<Stream>(rows, panels, span) }
     }
     fn operands(&self) -> Operands {
         self.facts.operands

@@ -11,6 +11,7 @@
 
 use std::marker::PhantomData;
 
+use super::A_STRIDE;
 use super::run::{Body, Span};
 use super::target::{Job, LANES, LINE, Target};
 
@@ -38,6 +39,8 @@ pub struct Blocks<T, const STREAM: bool>(PhantomData<T>);
 impl<T: Target, const STREAM: bool> Body for Blocks<T, STREAM> {
     #[inline(always)]
     unsafe fn run<const R: usize, const P: usize>(span: Span) {
+        let a_stride = if STREAM { span.a_stride } else { A_STRIDE };
+        let span = Span { a_stride, ..span };
         // SAFETY: the caller's contract: `span` covers `count` blocks of P panels, R rows of their units.
         unsafe {
             let mut totals = [[T::zero_f(); P]; R];

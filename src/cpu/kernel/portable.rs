@@ -8,7 +8,7 @@
 use std::array::from_fn;
 
 use super::mx::{OFFSET, QUADS};
-use super::run::{Body, Compiled, Size, Span};
+use super::run::{Body, Compiled, Span};
 use super::target::{Job, LANES, Target, dispatch};
 use crate::cpu::Isa;
 use crate::number::{E2M1_DOUBLED, decode_e8m0};
@@ -56,8 +56,11 @@ impl Target for Portable {
     unsafe fn peak<B: Body>(span: Span) {
         Self::enter(Compiled::<B, 2, 1>::new(span));
     }
-    unsafe fn dispatch<B: Body>(size: Size, span: Span) {
-        dispatch!(Self, B, size, span, tile: [1 1, 2 1], stream: [1 1, 1 4, 2 1]);
+    unsafe fn tile<B: Body>(rows: usize, panels: usize, span: Span) {
+        dispatch!(Self, B, rows, panels, span, [1 1, 2 1]);
+    }
+    unsafe fn stream<B: Body>(rows: usize, panels: usize, span: Span) {
+        dispatch!(Self, B, rows, panels, span, [1 1, 1 4, 2 1]);
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}

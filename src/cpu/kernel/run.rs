@@ -15,6 +15,7 @@
 
 use std::marker::PhantomData;
 
+use super::A_STRIDE;
 use super::target::{Bf16Dot, Job, LANES, LINE, QuadDot, Target};
 
 /// Panels that a stream of one row reads side by side: enough independent sums to hide the latency of the additions,
@@ -31,7 +32,7 @@ pub struct Span {
     pub count: usize,
     /// First unit of the first row of A.
     pub a: *const u32,
-    /// Units from one row of A to the next.
+    /// Units from one row of A to the next: [`A_STRIDE`] in the tile.
     pub a_stride: usize,
     /// First line of the first panel of B.
     pub b: *const u8,
@@ -52,15 +53,6 @@ pub trait Body {
     /// # Safety
     /// As for [`Target`]; every pointer in `span` must be valid for its rows, panels and `count`.
     unsafe fn run<const R: usize, const P: usize>(span: Span);
-}
-
-/// How many rows and panels a kernel is to run over, and which of its two purposes it serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// Up to the target's ROWS, by 1 or PANELS.
-    Tile { rows: usize, panels: usize },
-    /// Up to the target's STREAM_ROWS, by 1, or by [`STREAMS`] when there is one row.
-    Stream { rows: usize, panels: usize },
 }
 
 /// A [`Body`] of one size, as a job.
@@ -116,39 +108,66 @@ pub trait Source<T: Target, D: Dot<T>> {
     }
 }
 
-/// The kernel over lines of `S`, summed by `D`; prefetches when `STREAM`.
+/// The kernel over lines of `S`, summed by `D`: the tile, or when `STREAM` the stream, which prefetches.
 pub struct Lines<T, D, S, const STREAM: bool>(PhantomData<(T, D, S)>);
 
 impl<T: Target, D: Dot<T>, S: Source<T, D>, const STREAM: bool> Body for Lines<T, D, S, STREAM> {
     #[inline(always)]
     unsafe fn run<const R: usize, const P: usize>(span: Span) {
+        // A constant in the tile: rows are then at fixed distances from one pointer.
+        let a_stride = if STREAM { span.a_stride } else { A_STRIDE };
+        let span = Span { a_stride, ..span };
         // SAFETY: the caller's contract: `span` covers `count` lines of P panels, R rows of their units.
         unsafe {
             let mut sums = [[D::zero(); P]; R];
             let (mut a, mut b) = (span.a, span.b);
-            for _ in 0..span.count {
-                let mut lines = [[D::splat(a); MAX_LINES]; P];
-                for (p, lines) in lines.iter_mut().enumerate() {
-                    let line = b.add(p * span.b_stride);
-                    if STREAM {
-                        T::prefetch(line.wrapping_add(AHEAD));
-                    }
-                    *lines = S::expand(line);
-                }
-                for u in 0..S::LINES {
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let x = D::splat(a.add(r * span.a_stride + u));
-                        for (sum, lines) in sums.iter_mut().zip(&lines) {
-                            *sum = D::step(*sum, x, lines[u]);
-                        }
-                    }
-                }
-                a = a.add(S::LINES);
-                b = b.add(LINE);
+            // Two lines a turn: the loop's own instructions are a tenth of a turn of one.
+            for _ in 0..span.count / 2 {
+                Self::line(&span, a, b, &mut sums);
+                Self::line(&span, a.add(S::LINES), b.add(LINE), &mut sums);
+                a = a.add(2 * S::LINES);
+                b = b.add(2 * LINE);
+            }
+            if span.count % 2 == 1 {
+                Self::line(&span, a, b, &mut sums);
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (p, sum) in sums.iter().enumerate() {
                     D::store(*sum, span.out.add(r * span.out_stride + p * LANES));
+                }
+            }
+        }
+    }
+}
+
+impl<T: Target, D: Dot<T>, S: Source<T, D>, const STREAM: bool> Lines<T, D, S, STREAM> {
+    /// One line of each panel, the first of them at `b`, times the units at `a`.
+    ///
+    /// # Safety
+    /// As for [`Body::run`].
+    #[inline(always)]
+    unsafe fn line<const R: usize, const P: usize>(
+        span: &Span,
+        a: *const u32,
+        b: *const u8,
+        sums: &mut [[D::Sum; P]; R],
+    ) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let mut lines = [[D::splat(a); MAX_LINES]; P];
+            for (p, lines) in lines.iter_mut().enumerate() {
+                let line = b.add(p * span.b_stride);
+                if STREAM {
+                    T::prefetch(line.wrapping_add(AHEAD));
+                }
+                *lines = S::expand(line);
+            }
+            for u in 0..S::LINES {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = D::splat(a.add(r * span.a_stride + u));
+                    for (sum, lines) in sums.iter_mut().zip(&lines) {
+                        *sum = D::step(*sum, x, lines[u]);
+                    }
                 }
             }
         }

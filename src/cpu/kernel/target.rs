@@ -10,7 +10,7 @@
 //! into a function that has them: call it only from a [`Job`] given to [`Target::enter`], on a CPU that has the
 //! target's instruction set. Pointers must be valid for one line; `load` and `store` need no alignment.
 
-use super::run::{Body, Size, Span};
+use super::run::{Body, Span};
 use crate::cpu::Isa;
 
 /// Columns of a panel: lanes of a line of f32 or of four-byte groups.
@@ -50,9 +50,13 @@ pub trait Target: 'static + Send + Sync {
     /// Runs `job` compiled for this instruction set.
     unsafe fn enter(job: impl Job);
 
-    /// Runs `B` compiled for `size` and this instruction set. Sizes are few, since each is compiled for each `B`: rows
-    /// are rounded up, so A and `out` must have room for as many.
-    unsafe fn dispatch<B: Body>(size: Size, span: Span);
+    /// Runs `B` compiled for up to ROWS rows by 1 panel or PANELS. Sizes are few, since each is compiled for each `B`:
+    /// rows are rounded up, so A and `out` must have room for as many.
+    unsafe fn tile<B: Body>(rows: usize, panels: usize, span: Span);
+
+    /// Runs `B` compiled for up to STREAM_ROWS rows by 1 panel, or for one row by [`super::run::STREAMS`]. Rows are
+    /// rounded up.
+    unsafe fn stream<B: Body>(rows: usize, panels: usize, span: Span);
 
     /// Runs `B` compiled for ROWS and PANELS.
     unsafe fn peak<B: Body>(span: Span);
@@ -132,18 +136,14 @@ pub trait Bf16Dot: Target {
     unsafe fn e5m2_pairs(quads: Self::I) -> [Self::I; 2];
 }
 
-/// The body of [`Target::dispatch`]: for each kind of size the compiled rows by panels, in the order of preference.
+/// The body of [`Target::tile`] and [`Target::stream`]: the compiled rows by panels, in the order of preference.
 macro_rules! dispatch {
-    ($target:ty, $body:ty, $size:expr, $span:expr,
-     tile: [$($tr:literal $tp:literal),*], stream: [$($sr:literal $sp:literal),*]) => {
-        match $size {
-            $(Size::Tile { rows: 0..=$tr, panels: $tp } => {
-                <$target>::enter($crate::cpu::kernel::run::Compiled::<$body, $tr, $tp>::new($span))
+    ($target:ty, $body:ty, $rows:expr, $panels:expr, $span:expr, [$($r:literal $p:literal),*]) => {
+        match ($rows, $panels) {
+            $((0..=$r, $p) => {
+                <$target>::enter($crate::cpu::kernel::run::Compiled::<$body, $r, $p>::new($span))
             })*
-            $(Size::Stream { rows: 0..=$sr, panels: $sp } => {
-                <$target>::enter($crate::cpu::kernel::run::Compiled::<$body, $sr, $sp>::new($span))
-            })*
-            size => unreachable!("no kernel for {size:?}"),
+            (rows, panels) => unreachable!("no kernel of {rows} rows and {panels} panels"),
         }
     };
 }
