@@ -154,6 +154,20 @@ impl<T: Target, D: Dot<T>, S: Source<T, D>, const STREAM: bool> Lines<T, D, S, S
     ) {
         // SAFETY: the caller's contract.
         unsafe {
+            if R == 1 {
+                // Panel by panel: what a line expands to need not be kept while other panels have their turn.
+                for (p, sum) in sums[0].iter_mut().enumerate() {
+                    let line = b.add(p * span.b_stride);
+                    if STREAM {
+                        T::prefetch(line.wrapping_add(AHEAD));
+                    }
+                    let lines = S::expand(line);
+                    for (u, &line) in lines.iter().enumerate().take(S::LINES) {
+                        *sum = D::step(*sum, D::splat(a.add(u)), line);
+                    }
+                }
+                return;
+            }
             let mut lines = [[D::splat(a); MAX_LINES]; P];
             for (p, lines) in lines.iter_mut().enumerate() {
                 let line = b.add(p * span.b_stride);
