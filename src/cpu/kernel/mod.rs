@@ -29,8 +29,8 @@ pub use run::{STREAMS, Span};
 pub use softmax::{RowState, ScaleColumns, Softmax, Transpose, exp2};
 pub use target::{LANES, LINE};
 
-/// Most units of a row of A in one block of K: 1 KiB a row, 16 KiB a panel of f32, half of a 32 KiB L1 cache.
-pub const BLOCK_UNITS: usize = 256;
+/// Most units of a row of A in one block of K. A panel of f32 is then 32 KiB, which streams from L2 as fast as it is
+pub const BLOCK_UNITS: usize = 512;
 
 /// Units from one row of a block of A to the next: a line more than the block, so that rows fall into different sets
 /// of the cache; a constant, so that the rows of a tile are at fixed distances from one pointer.
