@@ -49,7 +49,8 @@ pub fn attend(
         let kv_head = run.start / pages;
         let end = run.end.min((kv_head + 1) * pages);
         let group = plan.group();
-        rows.start(plan, q, &[kv_head * group..(kv_head + 1) * group]);
+        let heads = kv_head * group..(kv_head + 1) * group;
+        rows.start(plan, q, std::slice::from_ref(&heads));
         let head = plan.head(cache, kv_head);
         for page in run.start % pages..end - kv_head * pages {
             let here = (plan.problem.keys - page * PAGE).min(PAGE);

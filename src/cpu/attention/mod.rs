@@ -91,8 +91,7 @@ impl Attention {
     pub unsafe fn attend(
         &self,
         index: usize,
-        q: &Matrix,
-        cache: &[u8],
+        (q, cache): (&Matrix, &[u8]),
         o: *mut f32,
         next: &AtomicUsize,
         rows: &mut Rows,

@@ -130,7 +130,7 @@ impl Rows {
         }
         let blocks = k.div_ceil(kernel.block());
         let lines = kernel.unpacked_lines(kernel.block().min(k));
-        self.unpacked.resize(lines * panels.len(), Line([0; LANES]));
+        self.unpacked.resize(lines * panels.len(), Line::ZERO);
         for block in 0..blocks {
             let range = block_of(k, kernel.block(), block);
             let (b, b_stride) =
@@ -213,7 +213,7 @@ impl Rows {
         let (kernel, layout) = (plan.values.as_ref(), &plan.layout);
         let lines = kernel.unpacked_lines(width);
         let panels = layout.value_panels();
-        self.transposed.resize(panels * lines, Line([0; LANES]));
+        self.transposed.resize(panels * lines, Line::ZERO);
         let stored = layout.value_page(head, page);
         for (panel, to) in self.transposed.chunks_exact_mut(lines).enumerate() {
             let codes = stored[panel * layout.value_panel_bytes()..].as_ptr();
@@ -233,8 +233,8 @@ impl Rows {
     ) -> (*const u8, usize) {
         let (kernel, layout) = (plan.values.as_ref(), &plan.layout);
         let v_lines = kernel.unpacked_lines(layout.v_dim);
-        self.unpacked.resize(self.unpacked.len().max(v_lines), Line([0; LANES]));
-        self.transposed.resize(layout.value_panels() * PAGE, Line([0; LANES]));
+        self.unpacked.resize(self.unpacked.len().max(v_lines), Line::ZERO);
+        self.transposed.resize(layout.value_panels() * PAGE, Line::ZERO);
         let keys = layout.key_part(head);
         for group in 0..width / LANES {
             let panel = page * PAGE / LANES + group;

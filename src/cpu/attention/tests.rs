@@ -15,7 +15,7 @@ fn check(problem: workload::Attention, isa: Isa, format: Format, workers: usize,
     let inputs = AttentionInputs { q: &q, k: &k, v: v.as_ref() };
     let plan = Attention::new(problem, format, isa, &TINY, workers).unwrap();
     let layout = plan.layout();
-    let mut lines = vec![super::super::gemm::Line([0; 16]); layout.bytes().div_ceil(64)];
+    let mut lines = vec![super::super::gemm::Line::ZERO; layout.bytes().div_ceil(64)];
     let cache = bytemuck::cast_slice_mut::<u32, u8>(
         super::super::gemm::Line::arrays_mut(&mut lines).as_flattened_mut(),
     );
@@ -29,7 +29,7 @@ fn check(problem: workload::Attention, isa: Isa, format: Format, workers: usize,
     for index in 0..workers {
         let mut rows = Rows::default();
         // SAFETY: O has every row, and there is one thread.
-        unsafe { plan.attend(index, &q, cache, o.as_mut_ptr(), &next, &mut rows, &partials) };
+        unsafe { plan.attend(index, (&q, cache), o.as_mut_ptr(), &next, &mut rows, &partials) };
     }
     for index in 0..workers {
         // SAFETY: as above.

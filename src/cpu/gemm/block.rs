@@ -61,7 +61,7 @@ pub unsafe fn multiply(
     factors(kernel, a, part.rows.clone(), false, row_factors);
     let k_blocks = layout.k.div_ceil(blocking.k);
     let lines = kernel.unpacked_lines(blocking.k.min(layout.k));
-    unpacked.resize(lines * blocking.panels, Line([0; LANES]));
+    unpacked.resize(lines * blocking.panels, Line::ZERO);
     let rows_packed = if blocking.resident { k_blocks * part.rows.len() } else { blocking.rows };
     packed.resize((rows_packed + MAX_ROWS) * A_STRIDE, 0);
     if blocking.resident {

@@ -51,7 +51,12 @@ pub struct Scratch {
 /// Sixteen units, on a cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(in crate::cpu) struct Line(pub [u32; LANES]);
+pub(in crate::cpu) struct Line(#[expect(dead_code, reason = "read through pointers")] [u32; LANES]);
+
+impl Line {
+    /// Zeros.
+    pub(in crate::cpu) const ZERO: Self = Self([0; LANES]);
+}
 
 impl Line {
     /// The lines as arrays.

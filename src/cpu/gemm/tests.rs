@@ -28,7 +28,7 @@ fn check(isa: Isa, format: Format, m: usize, n: usize, k: usize, workers: usize,
     let a = Matrix::random(format, m, k, seed).unwrap();
     let b = Matrix::random(format, n, k, seed + 1).unwrap();
     let gemm = Gemm::new(workload::Gemm { m, n, k }, format, isa, &TINY, workers).unwrap();
-    let mut lines = vec![Line([0; LANES]); gemm.layout().bytes() / 64];
+    let mut lines = vec![Line::ZERO; gemm.layout().bytes() / 64];
     // SAFETY: lines are plain bytes.
     let packed = unsafe {
         std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), gemm.layout().bytes())

@@ -12,7 +12,6 @@ use std::arch::x86_64::*;
 
 use super::run::{Body, Compiled, Span};
 use super::target::{Job, QuadDot, Target, dispatch};
-use crate::cpu::Isa;
 
 /// AVX2, FMA and F16C.
 pub struct Avx2;
@@ -204,7 +203,6 @@ macro_rules! avx2_lines {
 
 impl Target for Avx2 {
     avx2_lines!("avx2,fma,f16c");
-    const ISA: Isa = Isa::Avx2;
     const MX_NARROW: bool = true;
 
     /// Sums pairs in 16 bits: the 16 products of a lane and the correction stay below 2^15.
@@ -222,11 +220,10 @@ impl Target for Avx2 {
 }
 
 /// The 16 products of a 16-bit lane, and the correction for all 32.
-const _: () = assert!(16 * 24 * 12 + 12 * 32 * 12 < 1 << 15);
+const _: () = const { assert!(16 * 24 * 12 + 12 * 32 * 12 < i16::MAX as i32) };
 
 impl Target for AvxVnni {
     avx2_lines!("avx2,fma,f16c,avxvnni");
-    const ISA: Isa = Isa::AvxVnni;
     const MX_NARROW: bool = false;
 
     #[inline(always)]

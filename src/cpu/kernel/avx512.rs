@@ -11,7 +11,6 @@ use std::arch::x86_64::*;
 
 use super::run::{Body, Compiled, Span};
 use super::target::{Bf16Dot, Job, QuadDot, Target, dispatch};
-use crate::cpu::Isa;
 use crate::number::{E4M3_VALUES, E5M2_VALUES};
 
 /// AVX-512 F, BW, VL and DQ.
@@ -233,7 +232,6 @@ macro_rules! vnni {
 
 impl Target for Avx512 {
     avx512_lines!("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma");
-    const ISA: Isa = Isa::Avx512;
     const MX_NARROW: bool = true;
 
     /// Sums pairs in 16 bits, as the AVX2 kernel does.
@@ -249,7 +247,6 @@ impl Target for Avx512 {
 
 impl Target for Avx512Vnni {
     avx512_lines!("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,avx512vnni");
-    const ISA: Isa = Isa::Avx512Vnni;
     const MX_NARROW: bool = false;
 
     #[inline(always)]
@@ -265,7 +262,6 @@ vnni!(Avx512Vnni);
 
 impl Target for Avx512Bf16 {
     avx512_lines!("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,avx512vnni,avx512bf16,avx512vbmi");
-    const ISA: Isa = Isa::Avx512Bf16;
     const MX_NARROW: bool = false;
 
     #[inline(always)]

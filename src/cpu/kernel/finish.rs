@@ -25,15 +25,19 @@ pub enum Sums {
 /// Adds a tile of sums to C.
 #[derive(Debug, Clone, Copy)]
 pub struct Merge {
+    /// How they are added.
     pub sums: Sums,
     /// The tile: rows of `stride` sums.
     pub tile: *const u32,
+    /// Sums from one row of the tile to the next.
     pub stride: usize,
+    /// Rows of the tile that C has.
     pub rows: usize,
     /// Columns of the tile that C has.
     pub columns: usize,
     /// C at the tile's first element.
     pub c: *mut f32,
+    /// Elements from one row of C to the next.
     pub c_stride: usize,
     /// Whether this is the first block of K: C holds nothing yet.
     pub first: bool,

@@ -71,10 +71,13 @@ struct Facts {
     operands: Operands,
 }
 
+/// The loops that a kernel was compiled from.
+type Bodies<T, Tile, Stream, U, Top> = PhantomData<fn() -> (T, Tile, Stream, U, Top)>;
+
 struct Generic<T, Tile, Stream, U, Top> {
     isa: Isa,
     facts: Facts,
-    bodies: PhantomData<fn() -> (T, Tile, Stream, U, Top)>,
+    bodies: Bodies<T, Tile, Stream, U, Top>,
 }
 
 impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel

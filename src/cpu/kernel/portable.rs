@@ -10,7 +10,6 @@ use std::array::from_fn;
 use super::mx::{OFFSET, QUADS};
 use super::run::{Body, Compiled, Span};
 use super::target::{Job, LANES, Target, dispatch};
-use crate::cpu::Isa;
 use crate::number::{E2M1_DOUBLED, decode_e8m0};
 
 /// No instruction beyond the baseline.
@@ -44,7 +43,6 @@ impl Target for Portable {
     type F = F;
     type I = I;
 
-    const ISA: Isa = Isa::Portable;
     const ROWS: usize = 2;
     const PANELS: usize = 1;
     const STREAM_ROWS: usize = 2;

@@ -77,7 +77,7 @@ pub fn exp2(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     const C: [f32; 7] = [
         1.0,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         0.240_226_5,
         0.055_503_27,
         0.009_618_057,
@@ -94,8 +94,11 @@ pub fn exp2(x: f32) -> f32 {
 
 /// Multiplies each weight by its key's factor: what the values of that key are to be scaled by.
 pub struct ScaleColumns<'a> {
+    /// Weights.
     pub from: &'a [f32],
+    /// One a weight.
     pub factors: &'a [f32],
+    /// The products.
     pub to: &'a mut [f32],
 }
 
@@ -110,7 +113,9 @@ impl Job for ScaleColumns<'_> {
 
 /// Sixteen lines of one element of 16 keys each become sixteen lines of 16 elements of one key each.
 pub struct Transpose<'a> {
+    /// A line an element.
     pub from: &'a [[u32; LANES]],
+    /// A line a key.
     pub to: &'a mut [[u32; LANES]],
 }
 

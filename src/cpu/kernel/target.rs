@@ -11,7 +11,6 @@
 //! target's instruction set. Pointers must be valid for one line; `load` and `store` need no alignment.
 
 use super::run::{Body, Span};
-use crate::cpu::Isa;
 
 /// Columns of a panel: lanes of a line of f32 or of four-byte groups.
 pub const LANES: usize = 16;
@@ -36,8 +35,6 @@ pub trait Target: 'static + Send + Sync {
     /// A line of 64 bytes.
     type I: Copy;
 
-    /// The instruction set.
-    const ISA: Isa;
     /// Rows of the register tile.
     const ROWS: usize;
     /// Panels (of 16 columns) of the register tile.

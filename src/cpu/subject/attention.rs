@@ -110,7 +110,7 @@ impl AttentionSubject {
                 let Copied { q, cache } = &copies[copy];
                 // SAFETY: O has every row; each index is used once, and the barriers part the phases.
                 unsafe {
-                    plan.attend(index, q, cache.as_slice(), o.get(), next, &mut rows, partials);
+                    plan.attend(index, (q, cache.as_slice()), o.get(), next, &mut rows, partials);
                     worker.barrier();
                     plan.merge(index, o.get(), partials);
                 }
