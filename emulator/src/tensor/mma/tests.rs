@@ -347,23 +347,3 @@ fn refuses_what_the_isa_does_not_list() {
     }
     assert!(Mma::parse(&["m16n8k16", "row", "col", "f32", "f16", "f16", "f32"], &ISA).is_err());
 }
-
-#[test]
-#[ignore = "prints a time; run by hand with --ignored --nocapture"]
-fn time_per_instruction() {
-    for text in [
-        "m16n8k16.row.col.f32.bf16.bf16.f32",
-        "m16n8k32.row.col.f32.e4m3.e4m3.f32",
-        "m16n8k32.row.col.s32.s8.s8.s32",
-    ] {
-        let mma = parse(&format!("sync.aligned.{text}"));
-        let (a, b, mut d) =
-            (vec![[0x3f803f80u64; 32]; 4], vec![[0x3f803f80u64; 32]; 2], vec![[0u64; 32]; 4]);
-        let start = std::time::Instant::now();
-        for _ in 0..10_000 {
-            let c = d.clone();
-            mma.apply(&a, &b, &c, None, &mut d).expect("valid");
-        }
-        println!("{text}: {:?} an instruction", start.elapsed() / 10_000);
-    }
-}
