@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::criterion_glue;
 use super::plan::Planned;
 use super::profile::Budget;
-use super::sampling::{Sampled, sample};
+use super::sampling::{Sampled, sample, sample_token};
 use super::statistics::summarise;
 use super::subject::Subject;
 use super::validity::judge;
@@ -86,12 +86,15 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     record.kernel_path = subject.kernel_path();
     let before = subject.verify()?;
     let conditions_before = Conditions::sample();
-    let sampled = sample(budget, |iterations| Ok(subject.run(iterations)?.0))?;
+    let disqualified = subject.disqualified();
+    let mut run = |iterations| Ok(subject.run(iterations)?.0);
+    let sampled =
+        if disqualified.is_some() { sample_token(&mut run)? } else { sample(budget, &mut run)? };
     let conditions_after = Conditions::sample();
     // Asked now: some ceilings (a PCIe link) are what they are only under load.
     record.ceiling = subject.ceiling();
     keep(record, sampled, budget)?;
-    if let Some(reason) = subject.disqualified() {
+    if let Some(reason) = disqualified {
         (record.state, record.reason) = (State::Invalid, Some(reason));
     }
     record.conditions = Conditions::between(&conditions_before, &conditions_after);

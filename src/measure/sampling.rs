@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::profile::Budget;
+use super::profile::{Budget, MIN_SAMPLES};
 use super::statistics::{quantile, relative_half_width, summarise};
 use crate::record::Stop;
 use crate::{Error, Result};
@@ -83,6 +83,22 @@ pub fn sample(budget: &Budget, mut run: impl FnMut(u64) -> Result<Duration>) -> 
         }
     };
     Ok(Sampled { samples, batch, warm_up_iterations: warm.iterations, plateau: warm.plateau, stop })
+}
+
+/// The fewest samples, of one iteration each, without warm-up: for a device whose times mean nothing, and whose
+/// iterations take far longer than it says.
+///
+/// # Errors
+/// Whatever `run` fails with.
+pub fn sample_token(mut run: impl FnMut(u64) -> Result<Duration>) -> Result<Sampled> {
+    let samples = (0..MIN_SAMPLES).map(|_| Ok(run(1)?.as_secs_f64())).collect::<Result<_>>()?;
+    Ok(Sampled {
+        samples,
+        batch: 1,
+        warm_up_iterations: 0,
+        plateau: false,
+        stop: Stop::SampleCount,
+    })
 }
 
 /// Iterations of `seconds` each that last about `duration`.
