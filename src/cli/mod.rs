@@ -2,7 +2,9 @@
 //!
 //! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error, 2 bad usage or input.
 
+mod clean;
 mod env;
+mod load_time;
 mod output;
 mod report;
 mod runs;
@@ -58,6 +60,10 @@ enum Verb {
     Env(env::Arguments),
     /// Show this host's sockets, NUMA nodes, caches and devices as a tree
     Topology(topology::Arguments),
+    /// Predict how long a model takes to load, from its headers and a run
+    LoadTime(load_time::Arguments),
+    /// Remove the synthetic models that benches made
+    Clean,
 }
 
 /// Runs the verb that the command line names.
@@ -70,6 +76,8 @@ pub fn run() -> ExitCode {
         Verb::Runs => runs::run(&store, &output),
         Verb::Env(arguments) => env::run(&arguments, &output),
         Verb::Topology(arguments) => topology::run(&arguments, &output),
+        Verb::LoadTime(arguments) => load_time::run(&arguments, &store, &output),
+        Verb::Clean => clean::run(&output),
     };
     exit_code(outcome)
 }

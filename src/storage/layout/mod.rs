@@ -6,6 +6,7 @@
 
 pub mod directory;
 pub mod extent;
+mod ggml;
 pub mod gguf;
 pub mod header;
 pub mod plan;

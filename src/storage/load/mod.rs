@@ -12,6 +12,7 @@ mod method;
 mod observe;
 mod options;
 mod prepared;
+pub mod projection;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ use history::History;
 use method::Loaded;
 pub use method::Method;
 use observe::{note_cpu, observe};
-pub use options::{MODEL_VARIABLE, Options};
+pub use options::{MODEL_VARIABLE, Options, default_cache};
 use prepared::Prepared;
 
 use crate::measure::{Elapsed, Plan, Subject};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Result;
 use crate::measure::Profile;
-use crate::storage::synthetic::CACHE_VARIABLE;
+use crate::storage::synthetic::{CACHE_VARIABLE, Model};
 
 /// Environment variable that names a directory with a real model.
 pub const MODEL_VARIABLE: &str = "HOSTDYNO_MODEL_DIR";
@@ -17,6 +18,8 @@ const CACHE_NAME: &str = ".models";
 pub struct Options {
     /// A real model; without one a synthetic set is made.
     pub model_dir: Option<PathBuf>,
+    /// Whose layout the synthetic set has.
+    pub layout: Model,
     /// Where synthetic sets are kept.
     pub cache: PathBuf,
     /// Most bytes of the set.
@@ -27,7 +30,10 @@ pub struct Options {
 
 impl Options {
     /// As the environment and `profile` say.
-    pub fn from_environment(profile: Profile) -> Self {
+    ///
+    /// # Errors
+    /// When the environment names a layout that there is not.
+    pub fn from_environment(profile: Profile) -> Result<Self> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are five of them.
         let (gib, millis) = match profile {
@@ -35,16 +41,22 @@ impl Options {
             Profile::Standard => (4, 1000),
             Profile::Thorough => (16, 8000),
         };
-        Self {
+        let layout = variable(Model::VARIABLE).map(|name| name.to_string_lossy().into_owned());
+        Ok(Self {
             model_dir: variable(MODEL_VARIABLE).map(PathBuf::from),
-            cache: variable(CACHE_VARIABLE).map_or_else(default_cache, PathBuf::from),
+            layout: Model::parse(layout.as_deref())?,
+            cache: default_cache(),
             budget: gib << 30,
             load_time: Duration::from_millis(millis),
-        }
+        })
     }
 }
 
-/// `.models` beside the manifest of the workspace under Cargo, else in the current directory.
-fn default_cache() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join(CACHE_NAME)
+/// Where synthetic sets are kept: as `HOSTDYNO_MODEL_CACHE` says, else `.models` beside the manifest of the workspace
+/// under Cargo, else in the current directory.
+pub fn default_cache() -> PathBuf {
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable(CACHE_VARIABLE)
+        .unwrap_or_else(|| variable("CARGO_MANIFEST_DIR").unwrap_or_default().join(CACHE_NAME))
 }

@@ -88,7 +88,7 @@ impl Prepared {
         let mut set = match &options.model_dir {
             Some(dir) => ShardSet::open(dir)?.within(budget),
             None => {
-                let made = synthetic::deepseek_r1(&options.cache, budget)?;
+                let made = synthetic::obtain(&options.cache, &options.layout, budget)?;
                 let _ = hashes.set(made.hashes); // a new cell: never set before
                 made.set
             }

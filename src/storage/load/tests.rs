@@ -29,6 +29,7 @@ fn named_model(dir: &Path, prefix: &str) {
 fn options(dir: &Path) -> Options {
     Options {
         model_dir: Some(dir.into()),
+        layout: crate::storage::synthetic::Model::parse(None).unwrap(),
         cache: dir.join("cache"),
         budget: 1 << 30,
         load_time: Duration::from_secs(60),

@@ -6,28 +6,10 @@
 
 use safetensors::Dtype;
 
-use crate::storage::layout::Element;
+use super::spec::{Footprint, Spec, largest_that_fits};
 
 /// Rows and columns that share a scale.
 const BLOCK: u64 = 128;
-
-/// A tensor to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
-    /// Name in the checkpoint.
-    pub name: String,
-    /// Element type.
-    pub dtype: Dtype,
-    /// Elements along each dimension, outermost first.
-    pub shape: Vec<u64>,
-}
-
-impl Spec {
-    /// Bytes of its data.
-    pub fn bytes(&self) -> u64 {
-        Element::from(self.dtype).tensor_bytes(&self.shape).unwrap_or(0) // whole-byte types and known dimensions: always a number
-    }
-}
 
 /// Dimensions of a model of the DeepSeek-V3 family, in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +80,11 @@ impl DeepSeek {
         let bare = Self { vocabulary: 0, dense_layers: 0, ..trunk.clone() };
         let fewer = |model: &Self, layers| Self { moe_layers: layers, ..model.clone() };
         let one_layer = |experts| Self { moe_layers: 1, experts, ..bare.clone() };
-        let layers = |model: &Self| {
-            (1..=model.moe_layers).rev().map(|n| fewer(model, n)).find(|m| m.bytes() <= budget)
-        };
-        layers(&trunk).or_else(|| layers(&bare)).or_else(|| {
-            (Self::FEWEST_EXPERTS..=self.experts).rev().map(one_layer).find(|m| m.bytes() <= budget)
-        })
+        let layers =
+            |model: &Self| largest_that_fits(1, model.moe_layers, budget, |n| fewer(model, n));
+        layers(&trunk)
+            .or_else(|| layers(&bare))
+            .or_else(|| largest_that_fits(Self::FEWEST_EXPERTS, self.experts, budget, one_layer))
     }
 
     /// What [`Self::scaled`] kept, in words.
@@ -120,22 +101,6 @@ impl DeepSeek {
              every tensor at full size",
             self.moe_layers, self.experts
         )
-    }
-
-    /// Short name, fit for a directory.
-    pub fn slug(&self) -> String {
-        format!("deepseek-r1-{}x{}", self.moe_layers, self.experts)
-    }
-
-    /// Bytes of all tensors.
-    pub fn bytes(&self) -> u64 {
-        // Expert layers are alike: counting one of them keeps the search over scales cheap.
-        let with = |moe_layers| {
-            let specs = Self { moe_layers, ..self.clone() }.tensors();
-            specs.iter().map(Spec::bytes).sum::<u64>()
-        };
-        let (none, one) = (with(0), with(1));
-        none + self.moe_layers * (one - none)
     }
 
     /// Every tensor, in the order of the model.
@@ -199,6 +164,18 @@ impl DeepSeek {
         out.bf16(&format!("{at}.eh_proj"), [self.dim, 2 * self.dim]);
         out.bf16(&format!("{at}.shared_head.norm"), [self.dim]);
         out.bf16(&format!("{at}.shared_head.head"), [self.vocabulary, self.dim]);
+    }
+}
+
+impl Footprint for DeepSeek {
+    fn bytes(&self) -> u64 {
+        // Expert layers are alike: counting one of them keeps the search over scales cheap.
+        let with = |moe_layers| {
+            let specs = Self { moe_layers, ..self.clone() }.tensors();
+            specs.iter().map(Spec::bytes).sum::<u64>()
+        };
+        let (none, one) = (with(0), with(1));
+        none + self.moe_layers * (one - none)
     }
 }
 

@@ -1,12 +1,15 @@
-//! Synthetic shard sets: DeepSeek-R1's tensor layout, random bytes, scaled to the disk; made once, then reused.
+//! Synthetic shard sets: a published model's tensor layout, random bytes, scaled to the disk; made once, then reused.
 //!
 //! A set is written into a directory of its own under a temporary name, synced and renamed: what exists is whole. A
 //! set that can't be finished (full disk, killed process) is removed, at the latest by the next run.
 
 pub mod deepseek;
 mod manifest;
+pub mod model;
+pub mod spec;
 #[cfg(test)]
 mod tests;
+pub mod transformer;
 mod writer;
 
 use std::ffi::CString;
@@ -14,8 +17,8 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use deepseek::DeepSeek;
 use manifest::Manifest;
+pub use model::Model;
 
 use super::layout::ShardSet;
 use crate::{Error, Result};
@@ -41,14 +44,6 @@ pub struct Synthetic {
     pub hashes: Vec<u64>,
 }
 
-/// The set of DeepSeek-R1's layout in `cache` that fits into `budget` bytes: found there, or made now.
-///
-/// # Errors
-/// When a quarter of the free space does not hold the smallest set, or files can't be written.
-pub fn deepseek_r1(cache: &Path, budget: u64) -> Result<Synthetic> {
-    obtain(cache, &DeepSeek::R1, budget)
-}
-
 /// Removes every set in `cache`; the bytes that were freed.
 ///
 /// # Errors
@@ -64,7 +59,7 @@ pub fn clean(cache: &Path) -> Result<u64> {
         let name = entry.file_name();
         let ours = name.to_string_lossy().starts_with(UNFINISHED)
             || Manifest::of_whole_set(&dir).is_some()
-            || name.to_string_lossy().starts_with("deepseek-r1-");
+            || name.to_string_lossy().starts_with(model::PREFIX);
         if ours && dir.is_dir() {
             for file in dir.read_dir().map_err(|e| Error::path("list", &dir, e))?.flatten() {
                 freed += file.metadata().map_or(0, |m| m.len());
@@ -75,7 +70,11 @@ pub fn clean(cache: &Path) -> Result<u64> {
     Ok(freed)
 }
 
-fn obtain(cache: &Path, model: &DeepSeek, budget: u64) -> Result<Synthetic> {
+/// The set of `model`'s layout in `cache` that fits into `budget` bytes: found there, or made now.
+///
+/// # Errors
+/// When a quarter of the free space does not hold the smallest set, or files can't be written.
+pub fn obtain(cache: &Path, model: &Model, budget: u64) -> Result<Synthetic> {
     if let Some(found) = model.scaled(budget).and_then(|m| reuse(&cache.join(m.slug()))) {
         return Ok(found);
     }
@@ -86,9 +85,10 @@ fn obtain(cache: &Path, model: &DeepSeek, budget: u64) -> Result<Synthetic> {
     let Some(model) = model.scaled(capped) else {
         return Err(Error::input(
             format!(
-                "{} has {:.1} GB free, and a synthetic set of at least 0.6 GB may take a quarter of it",
+                "{} has {:.1} GB free, of which a synthetic set may take {:.1} GB: too little for one layer",
                 cache.display(),
-                free as f64 / 1e9
+                free as f64 / 1e9,
+                capped as f64 / 1e9
             ),
             format!(
                 "Free some space, name a directory on a larger disk in {CACHE_VARIABLE}, or name a real model in HOSTDYNO_MODEL_DIR"
@@ -122,7 +122,7 @@ fn reuse(dir: &Path) -> Option<Synthetic> {
 }
 
 /// Makes the set beside `target` and renames it.
-fn make(cache: &Path, target: &Path, model: &DeepSeek) -> Result<()> {
+fn make(cache: &Path, target: &Path, model: &Model) -> Result<()> {
     let unfinished = tempfile::Builder::new()
         .prefix(&format!("{UNFINISHED}{}-", std::process::id()))
         .tempdir_in(cache)

@@ -2,10 +2,11 @@ use std::fs;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::deepseek::DeepSeek;
 use super::*;
 
 /// A model of the same make, small enough for a test.
-const TINY: DeepSeek = DeepSeek {
+const TINY: Model = Model::DeepSeek(DeepSeek {
     dim: 256,
     vocabulary: 512,
     dense_layers: 1,
@@ -20,7 +21,7 @@ const TINY: DeepSeek = DeepSeek {
     rope: 16,
     value: 32,
     mtp: true,
-};
+});
 
 #[test]
 fn a_set_is_made_once_then_reused() {
@@ -81,8 +82,12 @@ fn cleaning_removes_sets_and_nothing_else() {
 #[test]
 fn a_budget_too_small_is_an_error_that_says_what_to_do() {
     let cache = tempfile::tempdir().unwrap();
-    let error = deepseek_r1(cache.path(), 1 << 20).unwrap_err().to_string();
-    assert!(error.contains("HOSTDYNO_MODEL_DIR"), "{error}");
+    for name in [None, Some("llama-3.1-70b"), Some("qwen3-30b-a3b")] {
+        let model = Model::parse(name).unwrap();
+        let error = obtain(cache.path(), &model, 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("HOSTDYNO_MODEL_DIR"), "{error}");
+    }
+    assert!(Model::parse(Some("gpt")).unwrap_err().to_string().contains("qwen3-30b-a3b"));
 }
 
 #[test]

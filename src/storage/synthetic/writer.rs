@@ -11,8 +11,8 @@ use rand_pcg::Mcg128Xsl64;
 use safetensors::tensor::{Metadata, TensorInfo};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::deepseek::Spec;
 use super::manifest::Made;
+use super::spec::Spec;
 use crate::storage::layout::directory::INDEX_NAME;
 use crate::{Error, Result};
 
