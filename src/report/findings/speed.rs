@@ -104,6 +104,7 @@ pub(super) fn below_ceiling(facts: &Facts<'_>) -> Option<Found> {
     };
     let others = match far.len() - 1 {
         0 => String::new(),
+        1 => format!("; 1 more group of metrics stays below {}", percent(FAR_BELOW)),
         n => format!("; {n} more groups of metrics stay below {}", percent(FAR_BELOW)),
     };
     let metrics: Vec<_> = far.iter().map(|best| best.metric).collect();
@@ -147,10 +148,11 @@ fn seconds(metric: &MetricRecord) -> Option<f64> {
 }
 
 pub(super) fn narrow_format_slower(facts: &Facts<'_>) -> Option<Found> {
-    let mut problems: BTreeMap<String, Vec<(Format, f64, &MetricRecord)>> = BTreeMap::new();
+    // Of one name and as many operations: loops that measure a peak do as many as suit each instruction.
+    let mut problems: BTreeMap<(String, u64), Vec<(Format, f64, &MetricRecord)>> = BTreeMap::new();
     for metric in facts.metrics().filter(|m| m.state == State::Ok) {
         if let (Some((problem, format)), Some(time)) = (without_format(metric), seconds(metric)) {
-            problems.entry(problem).or_default().push((format, time, metric));
+            problems.entry((problem, metric.work.flops)).or_default().push((format, time, metric));
         }
     }
     let mut slower = Vec::new();

@@ -159,6 +159,9 @@ fn different_problems_are_not_compared() {
         |name: &str, seconds: f64| MetricRecord { samples: vec![seconds; 9], ..ok(name, 1.0) };
     let other = vec![timed("gemm/cpu/bf16/m3", 1e-3), timed("gemm/cpu/mxfp4/m64", 9.0)];
     assert!(!rules(with(other)).contains(&"narrow-format-slower"));
+    let mut loops = [timed("compute/peak/bf16", 1e-3), timed("compute/peak/mxfp4", 9.0)];
+    loops[1].work.flops *= 4;
+    assert!(!rules(with(loops.into())).contains(&"narrow-format-slower"));
 }
 
 #[test]
