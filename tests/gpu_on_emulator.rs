@@ -1,0 +1,107 @@
+//! The GPU benches' subjects on the emulated device: they compute the right thing on every architecture, move every byte
+//! once, survive a device that fails, and never pass for hardware. It shows no speed.
+
+use cudarc::driver::sys;
+use emulator::driver::in_child;
+use hostdyno::Error;
+use hostdyno::cuda::Gpu;
+use hostdyno::cuda::vram::{Operation, Vram};
+use hostdyno::measure::Subject;
+use hostdyno::transfer::{Direction, Transfer};
+
+/// One model of each architecture that kernels are compiled for.
+const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
+
+/// A counter of the kernel that ended last.
+fn counter(name: &str) -> u64 {
+    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
+    let mut text = vec![0; 4096];
+    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
+    let used = unsafe {
+        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
+        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
+    };
+    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
+    counters[name].as_u64().expect(name)
+}
+
+#[test]
+fn device_memory_is_right_coalesced_and_marked_on_every_architecture() {
+    for model in MODELS {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_GPU", model)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            assert!(gpu.name().ends_with("(emulated)"));
+            for operation in Operation::ALL {
+                let mut subject = Vram::new(gpu.clone(), 0, operation).expect("prepared");
+                subject.verify().expect("right");
+                let work = subject.work();
+                let bytes = (work.bytes_read, work.bytes_written);
+                // Each byte once, and every sector whole: ideal coalescing.
+                let sectors = (counter("global_load_sectors"), counter("global_store_sectors"));
+                assert_eq!(sectors.0 * 32, bytes.0, "{operation:?}");
+                let sums = if operation == Operation::Read { sectors.1 * 32 } else { 0 };
+                assert_eq!(sectors.1 * 32 - sums, bytes.1, "{operation:?}");
+                subject.run(3).expect("timed");
+                subject.verify().expect("right after timing, too");
+                assert!(subject.disqualified().is_some(), "never a figure");
+                assert!(subject.kernel_path().contains("(emulated)"));
+            }
+        });
+        // The child itself has one model.
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn copies_between_host_and_device_are_right() {
+    in_child(&[], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        for direction in Direction::ALL {
+            let mut subject = Transfer::new(gpu.clone(), 0, direction).expect("prepared");
+            subject.verify().expect("right");
+            subject.run(3).expect("timed");
+            subject.verify().expect("right after timing, too");
+            assert!(subject.disqualified().is_some(), "never a figure");
+        }
+    });
+}
+
+/// Prepares, verifies, times and verifies once more, as the benches do.
+fn measure(operation: Operation) -> Result<(), Error> {
+    let mut subject = Vram::new(Gpu::open(0)?, 0, operation)?;
+    subject.verify()?;
+    subject.run(3)?;
+    subject.verify().map(drop)
+}
+
+#[test]
+fn a_failing_device_is_an_error_with_its_cause() {
+    for (fault, cause) in [
+        ("oom@2", "out of memory"),
+        ("launch@1", "unspecified launch failure"),
+        ("ecc@3", "uncorrectable ECC error"),
+        ("hang@2", "timed out"),
+        ("lost@1", "unknown error"),
+    ] {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_FAULTS", fault), ("CAUSE", cause)], &[], || {
+            let cause = std::env::var("CAUSE").expect("set above");
+            match measure(Operation::Copy) {
+                Err(Error::Unavailable(message)) => assert!(message.contains(&cause), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        });
+        // The child itself has one fault.
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn silent_corruption_is_noticed() {
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "wrong@1")], &[], || {
+        assert!(matches!(measure(Operation::Write), Err(Error::Wrong(_))));
+    });
+}
