@@ -130,7 +130,7 @@ fn trees_show_every_node_once() {
     });
     let tree = host.tree();
     let lines: Vec<&str> = tree.lines().collect();
-    assert!(lines[0].starts_with("Host: 2 sockets, 16 cores, 4 NUMA nodes"), "{tree}");
+    assert!(lines[0].starts_with("Host: sockets 2, cores 16, NUMA nodes 4"), "{tree}");
     assert_eq!(lines[1], "  Socket 0: CPUs 0-7");
     assert_eq!(lines[2], "    Node 0: 1.0 GiB, CPUs 0-3");
     assert_eq!(lines[3], "      L3 16 MiB: CPUs 0-1");

@@ -12,7 +12,7 @@ impl Topology {
     /// node; then nodes and devices that belong to no socket.
     pub fn tree(&self) -> String {
         let mut text = format!(
-            "Host: {} sockets, {} cores, {} NUMA nodes; {} ({})\n",
+            "Host: sockets {}, cores {}, NUMA nodes {}; {} ({})\n",
             self.packages.len(),
             self.cores.len(),
             self.nodes.len(),
