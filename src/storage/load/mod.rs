@@ -91,6 +91,9 @@ impl Load {
         if let (true, Err(why)) = (method.is_direct(), &prepared.direct) {
             return Err(Error::Unavailable(why.clone()));
         }
+        if method == Method::Pipelined {
+            prepared.make_pipeline()?;
+        }
         let history = History { bytes: prepared.set.bytes(), loads: Vec::new() };
         Ok(Self { method, prepared, history, loaded: None, cpus: Vec::new() })
     }

@@ -162,16 +162,26 @@ impl Prepared {
         }))
     }
 
-    /// Loads `files` through slots into the memory.
+    /// Makes the pipeline's slots, unless they are there.
     ///
     /// # Errors
-    /// When there is no memory for slots, or a read fails.
-    pub fn pipelined(&self, files: &[File]) -> Result<Times> {
+    /// When there is no memory for them.
+    pub fn make_pipeline(&self) -> Result<()> {
         let mut pipeline = self.pipeline.borrow_mut();
         if pipeline.is_none() {
             let slot_bytes = (SLOT_DEPTHS * self.depth * self.block_bytes).max(SMALLEST_SLOT);
             *pipeline = Some(Pipeline::new(SLOTS, slot_bytes, self.depth)?);
         }
+        Ok(())
+    }
+
+    /// Loads `files` through slots into the memory.
+    ///
+    /// # Errors
+    /// When there is no memory for slots, or a read fails.
+    pub fn pipelined(&self, files: &[File]) -> Result<Times> {
+        self.make_pipeline()?;
+        let mut pipeline = self.pipeline.borrow_mut();
         let mut memory = self.memory.borrow_mut();
         let run = pipeline.as_mut().map_or(Ok(Times::default()), |pipeline| {
             pipeline.run(files, &self.cut, &mut Copy(memory.as_mut_slice()))

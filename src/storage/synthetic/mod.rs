@@ -85,13 +85,14 @@ pub fn obtain(cache: &Path, model: &Model, budget: u64) -> Result<Synthetic> {
     let Some(model) = model.scaled(capped) else {
         return Err(Error::input(
             format!(
-                "{} has {:.1} GB free, of which a synthetic set may take {:.1} GB: too little for one layer",
-                cache.display(),
+                "one layer of the model does not fit into the {:.1} GB that the profile and a quarter of the {:.1} GB \
+                 free in {} allow",
+                capped as f64 / 1e9,
                 free as f64 / 1e9,
-                capped as f64 / 1e9
+                cache.display()
             ),
             format!(
-                "Free some space, name a directory on a larger disk in {CACHE_VARIABLE}, or name a real model in HOSTDYNO_MODEL_DIR"
+                "Choose a larger HOSTDYNO_PROFILE, free some space, name a directory on a larger disk in {CACHE_VARIABLE}, or name a real model in HOSTDYNO_MODEL_DIR"
             ),
         ));
     };
