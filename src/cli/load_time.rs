@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
         complain("warning", problem);
     }
     let metrics = run.benches.iter().flat_map(|bench| &bench.metrics);
-    let found = metrics.filter_map(|m| Some((m, Rates::of(m)?))).last();
+    let found = metrics.filter_map(|m| Some((m, Rates::of(m)?))).next_back();
     let Some((metric, rates)) = found else {
         return Err(Error::input(
             format!("run {} has not measured {METRIC}", run.name),

@@ -26,7 +26,7 @@ pub enum Peak {
     Bf16,
     /// int8: byte dot product, or 16-bit multiply-add.
     Int8,
-    /// mxfp4: byte dot product, or byte multiply-add summed in 16 bits.
+    /// mxfp4 where there is no byte dot product: byte multiply-add summed in 16 bits.
     Mxfp4,
 }
 
@@ -48,6 +48,8 @@ impl Peak {
     pub fn of(isa: Isa, format: Format) -> Self {
         match format {
             Format::Int8 => Self::Int8,
+            // The same byte dot product, between scales.
+            Format::Mxfp4 if has_byte_dot(isa) => Self::Int8,
             Format::Mxfp4 => Self::Mxfp4,
             Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => {
                 if isa == Isa::Avx512Bf16 {
@@ -69,18 +71,27 @@ impl Peak {
 
     /// Whether `isa` has it.
     pub fn available(self, isa: Isa) -> bool {
-        self != Self::Bf16 || isa == Isa::Avx512Bf16
+        match self {
+            Self::F32 | Self::Int8 => true,
+            Self::Bf16 => isa == Isa::Avx512Bf16,
+            Self::Mxfp4 => !has_byte_dot(isa),
+        }
     }
 
     fn kernel(self, isa: Isa) -> Option<Box<dyn Kernel>> {
         match self {
             Self::F32 => values(isa, Format::Bf16),
-            Self::Bf16 if !self.available(isa) => None,
+            Self::Bf16 | Self::Mxfp4 if !self.available(isa) => None,
             Self::Bf16 => kernel(isa, Format::Bf16),
             Self::Int8 => kernel(isa, Format::Int8),
             Self::Mxfp4 => kernel(isa, Format::Mxfp4),
         }
     }
+}
+
+/// Whether `isa` sums four products of bytes in 32 bits with one instruction.
+const fn has_byte_dot(isa: Isa) -> bool {
+    matches!(isa, Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16)
 }
 
 /// One dot instruction on every worker.

@@ -34,6 +34,10 @@ unsafe impl Vector for Register {
         Self(unsafe { _mm512_set1_epi64(word as i64) })
     }
     #[inline(always)]
+    unsafe fn prefetch(from: *const u64) {
+        vector::prefetch(from);
+    }
+    #[inline(always)]
     unsafe fn load(from: *const u64) -> Self {
         // SAFETY: instructions and address by the caller's promise.
         Self(unsafe { _mm512_loadu_si512(from.cast()) })

@@ -24,6 +24,8 @@ unsafe impl Vector for u64 {
         word
     }
     #[inline(always)]
+    unsafe fn prefetch(_: *const u64) {}
+    #[inline(always)]
     unsafe fn load(from: *const u64) -> Self {
         // SAFETY: valid by the caller's promise.
         unsafe { from.read() }

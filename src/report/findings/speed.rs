@@ -147,9 +147,12 @@ fn seconds(metric: &MetricRecord) -> Option<f64> {
     samples.get(samples.len() / 2).copied().filter(|s| *s > 0.0)
 }
 
+/// A metric with its format and the seconds of an iteration.
+type Timed<'a> = (Format, f64, &'a MetricRecord);
+
 pub(super) fn narrow_format_slower(facts: &Facts<'_>) -> Option<Found> {
     // Of one name and as many operations: loops that measure a peak do as many as suit each instruction.
-    let mut problems: BTreeMap<(String, u64), Vec<(Format, f64, &MetricRecord)>> = BTreeMap::new();
+    let mut problems: BTreeMap<(String, u64), Vec<Timed<'_>>> = BTreeMap::new();
     for metric in facts.metrics().filter(|m| m.state == State::Ok) {
         if let (Some((problem, format)), Some(time)) = (without_format(metric), seconds(metric)) {
             problems.entry((problem, metric.work.flops)).or_default().push((format, time, metric));

@@ -18,7 +18,10 @@ fn reason(metric: &MetricRecord) -> &str {
 pub(super) fn invalid(facts: &Facts<'_>) -> Option<Found> {
     let invalid = in_state(facts, State::Invalid)?;
     let (first, count) = (invalid[0], invalid.len());
-    let next = if invalid.iter().any(|m| share_of_ceiling(m).is_some_and(|share| share > 1.0)) {
+    let next = if invalid.iter().all(|m| m.kernel_path.contains("(emulated)")) {
+        "The emulated GPU of the tests was in use: unset LD_LIBRARY_PATH and measure on hardware"
+            .to_owned()
+    } else if invalid.iter().any(|m| share_of_ceiling(m).is_some_and(|share| share > 1.0)) {
         "A figure above its ceiling means that the ceiling or the clock is wrong: check the ceiling's \
          source below its table before using any other figure of that part"
             .to_owned()
