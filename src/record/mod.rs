@@ -1,7 +1,8 @@
 //! What a run is, and its files under `results/runs/<run>/`.
 //!
 //! A run is everything that one `cargo bench` measured: one JSON file per bench process and `host.json`. The schema
-//! is described for users in `results/README.md`; [`metric`] holds the vocabulary, [`bench`] one process's file.
+//! is described for users in `results/README.md`; [`vocabulary`] holds the words, [`metric`] one
+//! metric, [`bench`] one process's file.
 
 pub mod atomic;
 pub mod bench;
@@ -9,9 +10,8 @@ pub mod metric;
 mod placement;
 pub mod run_directory;
 pub mod store;
+pub mod vocabulary;
 
 pub use bench::{BenchRecord, SCHEMA};
-pub use metric::{
-    Cache, Ceiling, Direction, Interval, MetricId, MetricRecord, Origin, Part, Placement, State,
-    Stop, Summary, Unit, Work,
-};
+pub use metric::{Ceiling, Interval, MetricId, MetricRecord, Placement, Summary, Work};
+pub use vocabulary::{Cache, Direction, Origin, Part, State, Stop, Unit};
