@@ -1,9 +1,10 @@
 //! Put an LLM-inference host on the dyno: measure every ceiling that bounds tokens per second.
 //!
-//! Modules import downwards in this order, and no part imports another part:
-//! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`memory`],
-//! [`storage`], `cuda`, `transfer`) < the consumers of records (`report`, `cli`).
-//! `number` and `workload` do no I/O and know no device.
+//! Modules import downwards in this order, and no part imports another part (but for [`transfer`], which drives the
+//! device through [`cuda`]):
+//! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
+//! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts; and, over records,
+//! [`report`] < [`cli`]. `number` and `workload` do no I/O and know no device.
 
 pub mod error;
 
@@ -21,10 +22,10 @@ pub mod memory;
 pub mod storage;
 pub mod transfer;
 
+pub mod ceilings;
+
 pub mod report;
 
 pub mod cli;
-
-pub mod ceilings;
 
 pub use error::{Error, Result};

@@ -186,7 +186,10 @@ impl Recorder {
             .map(|state| format!("{} {}", count(state), state.name()))
             .collect();
         println!("\nSaved {} ({}).", self.file.display(), counts.join(", "));
-        println!("Read the run with: {} report\n", relative(Path::new(binary)).display());
+        // The newest run of the default directory needs no name.
+        let run = self.file.parent().filter(|_| variable(RESULTS).is_some());
+        let run = run.map_or(String::new(), |path| format!(" {}", path.display()));
+        println!("Read the run with: {} report{run}\n", relative(Path::new(binary)).display());
     }
 }
 

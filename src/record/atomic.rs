@@ -1,6 +1,7 @@
 //! Files that are either the old version or the new one, never half of either.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".partial-")
+        // As any other file of the user's: results are there to be shared.
+        .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(directory)
         .map_err(|e| Error::path("write in", directory, e))?;
     let mut text = serde_json::to_vec_pretty(value).map_err(|e| failed(e.into()))?;
