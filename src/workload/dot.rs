@@ -39,8 +39,13 @@ pub(super) struct Dot {
 /// Independent sums, so that additions need not wait for each other and fit in vector registers.
 const LANES: usize = 8;
 
-/// `a` times `b`. A term's relative error is at most 2^-53 (none without row scales); the sum's is K 2^-53, a
-/// 2^-29th of what f32 may lose.
+/// How far [`dot`] of `terms` products may be off, as a share of their magnitudes: each is rounded once where there are
+/// row scales, and at most `terms` additions follow. A 2^-29th of what f32 may lose.
+pub(super) fn dot_error(terms: usize) -> f64 {
+    (terms + 1) as f64 * (f64::EPSILON / 2.0)
+}
+
+/// `a` times `b`, within [`dot_error`].
 pub(super) fn dot(a: &[f64], b: &[f64]) -> Dot {
     debug_assert_eq!(a.len(), b.len());
     let mut sums = [0.0; LANES];

@@ -10,6 +10,8 @@
 //!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two.
 //! - **int8**: the sum is exact in i32; conversion to f32 and the two row scales round once each: 3 u |c|, to first
 //!   order. A kernel that sums in f32 does not fit.
+//! - The oracle's own sum in f64 may be off by (K + 1) 2^-53 S. That matters where an int8 sum is zero and nothing else
+//!   is allowed: row scales are no powers of two, so the scaled terms cancel in integers but not in f64.
 //! - Each operation may flush a subnormal operand or result to zero (AVX512-BF16 always does), which loses at most
 //!   2^-126 times the other factor: 2^-126 (64 K + sum |a| + sum |b|), where 64 is above the largest product of two
 //!   E2M1 codes, 36, that may still have to be multiplied by a flushed scale.
@@ -26,7 +28,7 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
-use super::dot::{Row, dot};
+use super::dot::{Row, dot, dot_error};
 use super::rounding::{self, F32, FLUSHED};
 use super::verified::{Comparisons, check_length};
 use super::{Gemm, Verified};
@@ -162,9 +164,10 @@ impl Oracle<'_> {
                 rounding::accumulation(terms + SCALE_ROUNDINGS) * product.magnitude
             }
         };
+        let own = dot_error(terms) * product.magnitude;
         let flushing = FLUSHED * (64.0 * terms as f64 + x.magnitude + y.magnitude);
         let index = output.0 * self.b.rows + output.1;
-        comparisons.compare(index, self.c[index], product.sum, rounding + flushing);
+        comparisons.compare(index, self.c[index], product.sum, rounding + own + flushing);
     }
 }
 

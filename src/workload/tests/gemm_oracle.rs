@@ -186,6 +186,23 @@ fn int8_must_be_exact_before_it_is_scaled() {
     assert!(wrong(verify_gemm(&a, &b, &c)).contains("C[1, 2]"));
 }
 
+/// Codes cancel exactly; the scaled terms, summed in f64, do not.
+#[test]
+fn an_int8_sum_of_zero_is_zero() {
+    let k = 2048;
+    let halves = |sign: f32| {
+        let value = |i: usize| if i < k / 2 { (i + 1) as f32 } else { sign * (k - i) as f32 };
+        (0..k).map(|i| value(i) * 0.1).collect::<Vec<f32>>()
+    };
+    let row = |values: &[f32]| Matrix::quantise(Format::Int8, 1, k, values).unwrap();
+    let (a, b) = (row(&halves(1.0)), row(&halves(-1.0)));
+    let c = kernel(&a, &b, ORDERS[0]);
+    assert_eq!(c, [0.0]);
+    verify_gemm(&a, &b, &c).unwrap();
+    let unit = a.row_scale(0) * b.row_scale(0);
+    assert!(wrong(verify_gemm(&a, &b, &[unit])).contains("C[0, 0]"));
+}
+
 #[test]
 fn the_seed_repeats_the_sample() {
     let (a, b) = operands(Format::Bf16, LARGE);
