@@ -61,14 +61,14 @@ fn run(name: &str, binary: &str, plan: impl FnOnce(&mut Plan) -> Result<()>) -> 
         Mode::Measure => {
             let mut recorder = Recorder::open(name, profile)?;
             let budget = arguments.adjust(profile.budget());
-            let code = measure_all(metrics, &budget, &mut recorder);
-            recorder.finish(binary);
-            Ok(code)
+            let worst = measure_all(metrics, &budget, &mut recorder);
+            Ok(ExitCode::from(worst.max(recorder.finish(binary))))
         }
     }
 }
 
-fn measure_all(metrics: Vec<Planned>, budget: &Budget, recorder: &mut Recorder) -> ExitCode {
+/// Measures and records every metric. Returns the worst exit code.
+fn measure_all(metrics: Vec<Planned>, budget: &Budget, recorder: &mut Recorder) -> u8 {
     let mut progress = Progress::start(&recorder.record.bench, metrics.len(), budget);
     let mut worst = 0;
     for planned in metrics {
@@ -87,7 +87,7 @@ fn measure_all(metrics: Vec<Planned>, budget: &Budget, recorder: &mut Recorder) 
         recorder.record.metrics.push(record);
         worst = worst.max(recorder.save());
     }
-    ExitCode::from(worst)
+    worst
 }
 
 fn try_all(metrics: Vec<Planned>) -> ExitCode {
@@ -175,9 +175,10 @@ impl Recorder {
         BAD_INPUT
     }
 
-    fn finish(mut self, binary: &str) {
+    /// Writes the end of the record and tells how to read it. Returns an exit code.
+    fn finish(mut self, binary: &str) -> u8 {
         self.record.complete = true;
-        self.save();
+        let code = self.save();
         let count = |state| self.record.metrics.iter().filter(|m| m.state == state).count();
         let states = [State::Ok, State::Noisy, State::Throttled, State::Skipped, State::Invalid];
         let counts: Vec<String> = states
@@ -185,11 +186,13 @@ impl Recorder {
             .filter(|&state| count(state) > 0)
             .map(|state| format!("{} {}", count(state), state.name()))
             .collect();
-        println!("\nSaved {} ({}).", self.file.display(), counts.join(", "));
+        let outcome = if code == 0 { "Saved" } else { "Not saved in full:" };
+        println!("\n{outcome} {} ({}).", self.file.display(), counts.join(", "));
         // The newest run of the default directory needs no name.
         let run = self.file.parent().filter(|_| variable(RESULTS).is_some());
         let run = run.map_or(String::new(), |path| format!(" {}", path.display()));
         println!("Read the run with: {} report{run}\n", relative(Path::new(binary)).display());
+        code
     }
 }
 
