@@ -66,8 +66,8 @@ nvrtc() {
         fi
     fi
     say "fetching NVRTC into .cuda/"
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade --target .cuda \
-        'nvidia-cuda-nvrtc>=13,<14'
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+        --target .cuda 'nvidia-cuda-nvrtc>=13,<14'
 }
 
 need_rust

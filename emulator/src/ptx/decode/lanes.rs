@@ -34,67 +34,23 @@ pub fn extend(ty: Type, value: u64) -> i128 {
 /// `$body` with `$T` the integer type that `$ty` names and `$U` the unsigned one of its width; `None` for other types.
 macro_rules! for_integer {
     ($ty:expr, $T:ident, $U:ident => $body:expr) => {
+        for_integer!($ty, $T, $U, $body;
+            U16 u16 u16, S16 i16 u16, U32 u32 u32, S32 i32 u32, U64 u64 u64, S64 i64 u64)
+    };
+    ($ty:expr, $T:ident, $U:ident, $body:expr; $($name:ident $own:ident $unsigned:ident),*) => {
         match $ty {
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::U16 => {
-                type $T = u16;
-                type $U = u16;
-                Some($body)
-            }
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::S16 => {
-                type $T = i16;
-                type $U = u16;
-                Some($body)
-            }
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::U32 => {
-                type $T = u32;
-                type $U = u32;
-                Some($body)
-            }
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::S32 => {
-                type $T = i32;
-                type $U = u32;
-                Some($body)
-            }
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::U64 => {
-                type $T = u64;
-                type $U = u64;
-                Some($body)
-            }
-            #[allow(
-                clippy::unnecessary_cast,
-                dead_code,
-                reason = "the body may need one of the two, and be u64 itself"
-            )]
-            Type::S64 => {
-                type $T = i64;
-                type $U = u64;
-                Some($body)
-            }
+            $(
+                #[allow(
+                    clippy::unnecessary_cast,
+                    dead_code,
+                    reason = "the body may need one of the two, and be u64 itself"
+                )]
+                Type::$name => {
+                    type $T = $own;
+                    type $U = $unsigned;
+                    Some($body)
+                }
+            )*
             _ => None,
         }
     };
