@@ -1,5 +1,6 @@
 //! Every kernel compiles, to PTX and on to machine code, for every architecture that it is meant for.
 
+use hostdyno::cuda::nvrtc::Compiled;
 use hostdyno::cuda::{kernels, nvrtc};
 
 /// Ampere, Ada, Hopper, and both Blackwells.
@@ -9,10 +10,9 @@ const ARCHITECTURES: [&str; 6] = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a"
 fn every_kernel_compiles_for_every_architecture() {
     for kernel in kernels::ALL {
         for architecture in ARCHITECTURES {
-            let ptx = match nvrtc::compile(&kernel, architecture) {
-                Ok(ptx) => ptx.to_src(),
-                Err(error) => panic!("{error}"),
-            };
+            let compiled = nvrtc::compile(&kernel.into(), architecture);
+            let Compiled { ptx, cubin } = compiled.unwrap_or_else(|error| panic!("{error}"));
+            assert!(cubin.starts_with(b"\x7fELF"), "{}", kernel.file);
             assert!(ptx.contains(&format!(".target {architecture}")), "{}", kernel.file);
             assert!(ptx.contains(&format!(".entry {}(", kernel.entry)), "{}", kernel.file);
         }
@@ -26,7 +26,7 @@ fn streaming_kernels_move_16_bytes_an_instruction() {
         (kernels::VRAM_WRITE, "st.global.cs.v4.u32"),
         (kernels::VRAM_COPY, "ld.global.nc.L1::no_allocate.v4.u32"),
     ] {
-        let ptx = nvrtc::compile(&kernel, "sm_120a").expect("compiles").to_src();
+        let ptx = nvrtc::compile(&kernel.into(), "sm_120a").expect("compiles").ptx;
         assert!(ptx.contains(instruction), "{} has no {instruction}", kernel.file);
     }
 }

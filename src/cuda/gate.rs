@@ -65,7 +65,7 @@ impl Gate {
     /// When the kernel can't be compiled or memory can't be had.
     pub fn new(gpu: &Gpu) -> Result<Self> {
         let timed_out = gpu.stream().alloc_zeros(1).map_err(|e| driver("allocate a flag", e))?;
-        Ok(Self { kernel: gpu.load(&kernels::GATE)?, open: Flag::new(gpu)?, timed_out })
+        Ok(Self { kernel: gpu.load(kernels::GATE)?, open: Flag::new(gpu)?, timed_out })
     }
 
     /// Device time of `iterations` calls of `enqueue`, each of which queues one iteration on `gpu`'s stream.

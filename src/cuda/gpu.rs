@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
+use cudarc::nvrtc::Ptx;
 
-use super::kernels::Kernel;
+use super::kernels::Build;
 use super::nvrtc;
 use crate::{Error, Result};
 
@@ -119,14 +120,20 @@ impl Gpu {
         Ok(free as u64)
     }
 
-    /// Compiles `kernel` for this device and loads it.
+    /// Compiles a kernel for this device and loads it.
     ///
     /// # Errors
     /// No NVRTC, or the driver refuses the module.
-    pub fn load(&self, kernel: &Kernel) -> Result<CudaFunction> {
-        let ptx = nvrtc::compile(kernel, &self.architecture)?;
-        let refused = |e| driver(&format!("load {}", kernel.file), e);
-        self.context.load_module(ptx).map_err(refused)?.load_function(kernel.entry).map_err(refused)
+    pub fn load(&self, build: impl Into<Build>) -> Result<CudaFunction> {
+        let build = build.into();
+        let compiled = nvrtc::compile(&build, &self.architecture)?;
+        let image = match self.disqualified() {
+            Some(_) => Ptx::from_src(compiled.ptx),
+            None => Ptx::from_binary(compiled.cubin),
+        };
+        let refused = |e| driver(&format!("load {}", build.kernel.file), e);
+        let module = self.context.load_module(image).map_err(refused)?;
+        module.load_function(build.kernel.entry).map_err(refused)
     }
 
     fn attribute(&self, attribute: Attribute) -> Result<u32> {

@@ -1,9 +1,10 @@
 //! The sources in `kernels/`, carried in the binary so that it runs anywhere.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Write;
 
 /// One CUDA C++ file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// Name of its one entry point.
     pub entry: &'static str,
@@ -31,26 +32,64 @@ kernel!(VRAM_COPY, "vram_copy", "vram_copy_sm80.cu", "Copies device memory.");
 /// Every kernel.
 pub const ALL: [Kernel; 4] = [GATE, VRAM_READ, VRAM_WRITE, VRAM_COPY];
 
-/// The headers that kernels include by these names.
+/// The headers that kernels and headers include by these names.
 const HEADERS: [(&str, &str); 2] = [
     ("ptx/clock.cuh", include_str!("../../kernels/ptx/clock.cuh")),
     ("ptx/memory.cuh", include_str!("../../kernels/ptx/memory.cuh")),
 ];
 
 impl Kernel {
-    /// The source with our headers pasted in: NVRTC has no file system of ours to look in.
-    pub fn source(&self) -> String {
-        let lines = self.source.lines().map(|line| match included(line) {
-            Some(header) => Cow::Owned(header.replace("#pragma once", "")),
-            None => Cow::Borrowed(line),
-        });
-        lines.collect::<Vec<_>>().join("\n")
+    /// This kernel with compile-time constants, such as tile sizes: `#define NAME value` before its first line.
+    pub fn with<const N: usize>(self, constants: [(&'static str, u32); N]) -> Build {
+        Build { kernel: self, constants: constants.to_vec() }
     }
 }
 
-fn included(line: &str) -> Option<&'static str> {
+/// What the compiler gets: a kernel and the values of its compile-time constants.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Build {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Names of macros and what they stand for.
+    pub constants: Vec<(&'static str, u32)>,
+}
+
+impl From<Kernel> for Build {
+    fn from(kernel: Kernel) -> Self {
+        kernel.with([])
+    }
+}
+
+impl Build {
+    /// The source with its constants defined and our headers pasted in, each once: NVRTC has no file system of ours to
+    /// look in.
+    pub fn source(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.constants {
+            writeln!(text, "#define {name} {value}").expect("a String takes everything");
+        }
+        paste(self.kernel.source, &mut HashSet::new(), &mut text);
+        text
+    }
+}
+
+/// Appends `source` to `text` with the headers that it includes, except those `seen` before.
+fn paste(source: &'static str, seen: &mut HashSet<&'static str>, text: &mut String) {
+    for line in source.lines().filter(|line| *line != "#pragma once") {
+        match included(line) {
+            Some((name, header)) if seen.insert(name) => paste(header, seen, text),
+            Some(_) => {}
+            None => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+}
+
+fn included(line: &str) -> Option<(&'static str, &'static str)> {
     let name = line.trim().strip_prefix("#include \"")?.strip_suffix('"')?;
-    HEADERS.iter().find(|(header, _)| *header == name).map(|(_, text)| *text)
+    HEADERS.iter().find(|(header, _)| *header == name).copied()
 }
 
 #[cfg(test)]
@@ -60,9 +99,16 @@ mod tests {
     #[test]
     fn sources_are_whole() {
         for kernel in ALL {
-            let source = kernel.source();
+            let source = Build::from(kernel).source();
             assert!(!source.contains("#include"), "{}: unknown header", kernel.file);
             assert!(source.contains(&format!("{}(", kernel.entry)), "{}: no entry", kernel.file);
         }
+    }
+
+    #[test]
+    fn constants_come_first_and_headers_once() {
+        let source = GATE.with([("TILE", 128)]).source();
+        assert!(source.starts_with("#define TILE 128\n"));
+        assert_eq!(source.matches("global_nanoseconds() {").count(), 1);
     }
 }

@@ -1,48 +1,94 @@
-//! CUDA C++ to PTX at run time, for the exact device.
+//! CUDA C++ to machine code at run time, for the exact device.
+//!
+//! A driver gets the machine code, not the PTX: an older driver refuses PTX of a newer NVRTC, and what was audited is
+//! what runs. Only the emulated driver of the tests executes PTX.
 //!
 //! NVRTC is looked for by the loader (an installed CUDA toolkit), then under `CUDA_PATH`, then in the Python wheel that
 //! `setup.sh` puts into `.cuda/`. Opening a library by its full path makes its soname known to the loader, so that
 //! cudarc, which asks by name, finds it.
 
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts, sys};
+use cudarc::nvrtc::result::{self, NvrtcError};
+use cudarc::nvrtc::sys;
 
-use super::kernels::Kernel;
+use super::kernels::Build;
 use crate::{Error, Result};
 
-/// The PTX of `kernel` for `architecture`, such as `sm_120a`: a real target, so that the assembler has seen it too.
+/// One kernel, compiled for one architecture.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What NVRTC made of the source.
+    pub ptx: String,
+    /// What its assembler made of that: an ELF image for the driver.
+    pub cubin: Vec<u8>,
+}
+
+/// Compiles `build` for `architecture`, such as `sm_120a`: a real target, so that the assembler has seen it too.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when there is no NVRTC or it does not know the architecture; [`Error::Wrong`] with the
 /// compiler's log when the kernel does not compile.
-pub fn compile(kernel: &Kernel, architecture: &str) -> Result<Ptx> {
+pub fn compile(build: &Build, architecture: &str) -> Result<Compiled> {
     load()?;
-    let options = CompileOptions {
-        options: vec![format!("--gpu-architecture={architecture}"), "--std=c++17".into()],
-        name: Some(kernel.file.into()),
-        ..Default::default()
-    };
-    compile_ptx_with_opts(kernel.source(), options).map_err(|e| refusal(kernel, architecture, e))
+    let file = build.kernel.file;
+    let source = CString::new(build.source()).expect("sources have no NUL");
+    let name = CString::new(file).expect("file names have no NUL");
+    let program =
+        Program(result::create_program(&source, Some(&name)).map_err(|e| failed(file, e))?);
+    let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".into()];
+    // SAFETY: the program is alive.
+    if unsafe { result::compile_program(program.0, &options) }.is_err() {
+        // SAFETY: as above; the log is a NUL-terminated string.
+        let log = unsafe { result::get_program_log(program.0) }.map_err(|e| failed(file, e))?;
+        // SAFETY: as above.
+        let log = unsafe { CStr::from_ptr(log.as_ptr()) }.to_string_lossy();
+        return Err(refusal(build, architecture, &log));
+    }
+    // SAFETY: as above; it has been compiled.
+    let ptx = unsafe { result::get_ptx(program.0) }.map_err(|e| failed(file, e))?;
+    // SAFETY: as above; NVRTC ends the text with a NUL.
+    let ptx = unsafe { CStr::from_ptr(ptx.as_ptr()) }.to_string_lossy().into_owned();
+    Ok(Compiled { ptx, cubin: program.cubin().map_err(|e| failed(file, e))? })
 }
 
-fn refusal(kernel: &Kernel, architecture: &str, error: CompileError) -> Error {
-    match error {
-        CompileError::CompileError { log, options, .. } => {
-            let log = log.to_string_lossy();
-            if log.contains("invalid value for --gpu-architecture") {
-                return Error::Unavailable(format!(
-                    "this NVRTC does not know {architecture}: update it"
-                ));
-            }
-            Error::Wrong(format!(
-                "{} does not compile for {architecture} ({options:?}): {log}",
-                kernel.file
-            ))
-        }
-        other => Error::Unavailable(format!("NVRTC can't compile for {architecture}: {other:?}")),
+/// A program of NVRTC, destroyed when dropped.
+struct Program(sys::nvrtcProgram);
+
+impl Program {
+    /// The machine code, once compiled.
+    fn cubin(&self) -> std::result::Result<Vec<u8>, NvrtcError> {
+        let mut bytes = 0;
+        // SAFETY: the program is alive; NVRTC writes one size.
+        unsafe { sys::nvrtcGetCUBINSize(self.0, &raw mut bytes) }.result()?;
+        let mut cubin = vec![0u8; bytes];
+        // SAFETY: as above; the buffer has the size that NVRTC asked for.
+        unsafe { sys::nvrtcGetCUBIN(self.0, cubin.as_mut_ptr().cast()) }.result()?;
+        Ok(cubin)
     }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: created once, destroyed once. An error would only mean a leak.
+        let _ = unsafe { result::destroy_program(self.0) };
+    }
+}
+
+fn failed(file: &str, error: NvrtcError) -> Error {
+    Error::Unavailable(format!("NVRTC can't compile {file}: {error:?}"))
+}
+
+fn refusal(build: &Build, architecture: &str, log: &str) -> Error {
+    if log.contains("invalid value for --gpu-architecture") {
+        return Error::Unavailable(format!("this NVRTC does not know {architecture}: update it"));
+    }
+    Error::Wrong(format!(
+        "{} with {:?} does not compile for {architecture}: {log}",
+        build.kernel.file, build.constants
+    ))
 }
 
 /// Makes NVRTC available, or says how to install it. Searches once.

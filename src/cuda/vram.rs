@@ -108,7 +108,7 @@ impl Memory {
             Operation::Copy => kernels::VRAM_COPY,
         };
         Ok(Self {
-            kernel: gpu.load(&kernel)?,
+            kernel: gpu.load(kernel)?,
             grid: LaunchConfig {
                 grid_dim: (gpu.multiprocessors()? * BLOCKS, 1, 1),
                 block_dim: (THREADS, 1, 1),
