@@ -1,0 +1,23 @@
+// Scalar and packed arithmetic that C++ has no word for: one instruction a function.
+#pragma once
+
+// 2^x to about 2 units in the last place; results below 2^-126 are 0, and 2^-inf is 0.
+__device__ __forceinline__ float exp2_approximate(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// Two f32, rounded to nearest even, as bf16: `low` in the low half.
+__device__ __forceinline__ unsigned int pack_bf16(float low, float high) {
+    unsigned int packed;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+    return packed;
+}
+
+// a * b + c on both bf16 halves, subnormals kept (sm_80 has no bf16 product alone).
+__device__ __forceinline__ unsigned int fma_bf16x2(unsigned int a, unsigned int b, unsigned int c) {
+    unsigned int d;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
