@@ -33,13 +33,18 @@ kernel!(VRAM_COPY, "vram_copy", "vram_copy_sm80.cu", "Copies device memory.");
 pub const ALL: [Kernel; 4] = [GATE, VRAM_READ, VRAM_WRITE, VRAM_COPY];
 
 /// The headers that kernels and headers include by these names.
-const HEADERS: [(&str, &str); 6] = [
+const HEADERS: [(&str, &str); 11] = [
     ("ptx/arithmetic.cuh", include_str!("../../kernels/ptx/arithmetic.cuh")),
     ("ptx/clock.cuh", include_str!("../../kernels/ptx/clock.cuh")),
+    ("ptx/cluster.cuh", include_str!("../../kernels/ptx/cluster.cuh")),
     ("ptx/cp_async.cuh", include_str!("../../kernels/ptx/cp_async.cuh")),
     ("ptx/ldmatrix.cuh", include_str!("../../kernels/ptx/ldmatrix.cuh")),
+    ("ptx/mbarrier.cuh", include_str!("../../kernels/ptx/mbarrier.cuh")),
     ("ptx/memory.cuh", include_str!("../../kernels/ptx/memory.cuh")),
     ("ptx/mma.cuh", include_str!("../../kernels/ptx/mma.cuh")),
+    ("ptx/registers.cuh", include_str!("../../kernels/ptx/registers.cuh")),
+    ("ptx/tma.cuh", include_str!("../../kernels/ptx/tma.cuh")),
+    ("ptx/wgmma.cuh", include_str!("../../kernels/ptx/wgmma.cuh")),
 ];
 
 impl Kernel {
