@@ -4,7 +4,7 @@
 //! device through [`cuda`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
 //! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts; and, over records,
-//! [`report`] < [`cli`]. `number` and `workload` do no I/O and know no device.
+//! [`compare`] < [`report`] < [`cli`]. `number`, `workload` and `compare` do no I/O and know no device.
 
 pub mod error;
 
@@ -23,6 +23,8 @@ pub mod storage;
 pub mod transfer;
 
 pub mod ceilings;
+
+pub mod compare;
 
 pub mod report;
 

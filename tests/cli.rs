@@ -365,3 +365,82 @@ fn env_reads_another_root_and_refuses_what_is_none() {
     let file = file.to_str().unwrap();
     results.run(&["env", "--root", file]).refused(&["not a directory", "proc/"]);
 }
+
+/// Three boots a side of two metrics: one falls by a fifth in B, one stays.
+fn two_settings() -> Results {
+    let results = Results::empty();
+    for (label, level) in [("nps1", 100.0), ("nps4", 80.0)] {
+        for boot in 0..3 {
+            let noise = 1.0 + 0.002 * f64::from(boot);
+            let metrics = vec![
+                metric("dram/read/all-cores", "dram", "GB/s", level * noise, None),
+                metric("gemm/cpu/bf16/m1n8k8", "compute", "TFLOP/s", 0.5 * noise, None),
+            ];
+            let mut record = bench("dram", label, true, metrics);
+            record["boot_id"] = json!(format!("{label}-{boot}"));
+            results.write(&format!("2026-11-24T1{boot}-00-00Z-{label}"), "dram.json", &record);
+        }
+    }
+    results
+}
+
+#[test]
+fn compare_takes_labels_as_groups_and_says_what_moved() {
+    let results = two_settings();
+    let ran = results.run(&["compare", "nps1", "--", "nps4"]);
+    ran.shows(&["B = nps4 against A = nps1", "-20.0 %", "WORSE", "SAME", "no readable host.json"]);
+    results
+        .run(&["compare", "nps1", "nps4", "--format", "markdown"])
+        .shows(&["| metric | A | B |"]);
+    results
+        .run(&["compare", "nps1", "nps4", "--format", "html"])
+        .shows(&["<svg", "class=\"WORSE\""]);
+    let json = results.run(&["compare", "nps1", "nps4", "--json"]).json("compare");
+    assert_eq!(json["metrics"][0]["verdict"], "WORSE");
+    assert_eq!(json["metrics"][0]["boots"], json!([3, 3]));
+    assert_eq!(json["explanation"]["attribution"], "unknown");
+    for (arguments, code) in [
+        (vec!["compare", "nps1", "nps4", "--fail-on", "worse"], 1),
+        (vec!["compare", "nps4", "nps1", "--fail-on", "worse"], 0),
+        (vec!["compare", "nps4", "nps1", "--fail-on", "change"], 1),
+    ] {
+        assert_eq!(results.run(&arguments).code, code, "{arguments:?}");
+    }
+}
+
+#[test]
+fn compare_refuses_what_is_no_comparison() {
+    let results = two_settings();
+    results.run(&["compare", "nps1"]).refused(&["second group is empty"]);
+    results.run(&["compare", "nps1", "nps1"]).refused(&["on both sides"]);
+    results.run(&["compare", "nps1", "--", "nps5"]).refused(&["nps5", "Did you mean"]);
+    results.run(&["compare", "nps1", "nps4", "--margin", "-1"]).refused(&[]);
+    let file = results.0.path().join("floor.json");
+    std::fs::write(&file, "{\"schema\": 9}").unwrap();
+    let floor = file.to_str().unwrap();
+    results.run(&["compare", "nps1", "nps4", "--noise-floor", floor]).refused(&["noise floor"]);
+    results.write_text("2026-11-24T19-00-00Z-x", "dram.json", "{\"schema\": 99}");
+    results.run(&["compare", "nps1", "2026-11-24T19"]).refused(&["schema 99"]);
+    results.write_text("2026-11-24T18-00-00Z-y", "dram.json", "{\"schema\": 1, \"met");
+    results.run(&["compare", "nps1", "2026-11-24T18"]).refused(&["not whole JSON"]);
+}
+
+#[test]
+fn a_learned_noise_floor_is_used() {
+    let results = two_settings();
+    let file = results.0.path().join("floor.json");
+    let floor = file.to_str().unwrap();
+    results
+        .run(&["noise-floor", "nps1", "--save", floor])
+        .shows(&["dram/read/all-cores", "unknown"]);
+    let one = ["compare", "2026-11-24T10-00-00Z-nps1", "2026-11-24T10-00-00Z-nps4"];
+    results.run(&one).shows(&["UNDERPOWERED", "a side has one boot"]);
+    results.run(&[&one[..], &["--noise-floor", floor]].concat()).shows(&["WORSE"]);
+    results.run(&["noise-floor", "2026-11-24T10-00-00Z-nps1"]).refused(&["two processes"]);
+}
+
+#[test]
+fn order_is_a_b_b_a() {
+    let ran = Results::empty().run(&["order", "on", "off", "--times", "2", "--json"]).json("order");
+    assert_eq!(ran["order"], json!(["on", "off", "off", "on"]));
+}

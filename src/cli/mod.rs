@@ -1,10 +1,14 @@
 //! The command line: one file a verb, and here what they share: options, exit codes, warnings.
 //!
-//! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error, 2 bad usage or input.
+//! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error or what `--fail-on` asked to fail on,
+//! 2 bad usage or input; `qualify` adds 3, inconclusive.
 
 mod clean;
+mod compare;
 mod env;
 mod load_time;
+mod noise_floor;
+mod order;
 mod output;
 mod report;
 mod runs;
@@ -62,6 +66,12 @@ enum Verb {
     Topology(topology::Arguments),
     /// Predict how long a model takes to load, from its headers and a run
     LoadTime(load_time::Arguments),
+    /// Compare two groups of runs: what differs, what moved, what explains it
+    Compare(compare::Arguments),
+    /// Learn this host's noise from runs of one setting, for compare
+    NoiseFloor(noise_floor::Arguments),
+    /// Print the order in which to measure two settings
+    Order(order::Arguments),
     /// Remove the synthetic models that benches made
     Clean,
 }
@@ -71,20 +81,24 @@ pub fn run() -> ExitCode {
     let CommandLine { common, verb } = CommandLine::parse();
     let output = Output::new(&common);
     let store = Store::new(&common.results);
+    let done = |outcome: Result<()>| outcome.map(|()| ExitCode::SUCCESS);
     let outcome = match verb {
-        Verb::Report(arguments) => report::run(&arguments, &store, &output),
-        Verb::Runs => runs::run(&store, &output),
-        Verb::Env(arguments) => env::run(&arguments, &output),
-        Verb::Topology(arguments) => topology::run(&arguments, &output),
-        Verb::LoadTime(arguments) => load_time::run(&arguments, &store, &output),
-        Verb::Clean => clean::run(&output),
+        Verb::Report(arguments) => done(report::run(&arguments, &store, &output)),
+        Verb::Runs => done(runs::run(&store, &output)),
+        Verb::Env(arguments) => done(env::run(&arguments, &output)),
+        Verb::Topology(arguments) => done(topology::run(&arguments, &output)),
+        Verb::LoadTime(arguments) => done(load_time::run(&arguments, &store, &output)),
+        Verb::Compare(arguments) => compare::run(&arguments, &store, &output),
+        Verb::NoiseFloor(arguments) => done(noise_floor::run(&arguments, &store, &output)),
+        Verb::Order(arguments) => done(order::run(&arguments, &output)),
+        Verb::Clean => done(clean::run(&output)),
     };
     exit_code(outcome)
 }
 
-fn exit_code(outcome: Result<()>) -> ExitCode {
+fn exit_code(outcome: Result<ExitCode>) -> ExitCode {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::complain("error", &error.to_string());
             match error {

@@ -6,6 +6,8 @@
 
 pub mod atomic;
 pub mod bench;
+#[cfg(test)]
+pub mod fixture;
 pub mod metric;
 mod placement;
 pub mod run_directory;

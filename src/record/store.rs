@@ -155,6 +155,36 @@ impl Store {
         }
     }
 
+    /// Reads every run that `name` means: as [`Self::read`], but a label or a prefix means all runs that have it,
+    /// oldest first.
+    ///
+    /// # Errors
+    /// No run matches, or one that does can't be read.
+    pub fn read_all(&self, name: &str) -> Result<Vec<Run>> {
+        if name.contains(std::path::MAIN_SEPARATOR) || Path::new(name).join(HOST_FILE).is_file() {
+            return Ok(vec![Run::read(Path::new(name))?]);
+        }
+        let runs = self.list()?;
+        let file_name =
+            |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(exact) = runs.iter().find(|path| file_name(path) == name) {
+            return Ok(vec![Run::read(exact)?]);
+        }
+        let readable = runs.iter().filter_map(|path| Run::read(path).ok());
+        let labelled: Vec<Run> = readable.filter(|run| run.label() == Some(name)).collect();
+        if !labelled.is_empty() {
+            return Ok(labelled);
+        }
+        let begun =
+            runs.iter().filter(|path| !name.is_empty() && file_name(path).starts_with(name));
+        let begun = begun.map(|path| Run::read(path)).collect::<Result<Vec<Run>>>()?;
+        if begun.is_empty() {
+            self.newest_with_label(&runs, name).map(|run| vec![run])
+        } else {
+            Ok(begun)
+        }
+    }
+
     fn newest_with_label(&self, runs: &[PathBuf], label: &str) -> Result<Run> {
         let mut names = Vec::new();
         for path in runs.iter().rev() {

@@ -5,8 +5,10 @@
 
 pub mod findings;
 #[cfg(test)]
-pub mod fixture;
+pub use crate::record::fixture;
+pub mod html;
 pub mod json;
+pub mod markdown;
 pub mod model;
 pub mod quantity;
 pub mod terminal;

@@ -1,6 +1,8 @@
 //! Reports as text: for a terminal of any width, or for a pipe.
 
+pub mod compare;
 mod environment;
+mod noise_floor;
 mod notes;
 mod part;
 mod run;
@@ -16,6 +18,7 @@ use super::model::{HostLine, Report, Skipped};
 use screen::Tone;
 
 pub use environment::render as environment;
+pub use noise_floor::render as noise_floor;
 pub use run::list as runs;
 pub use screen::{Screen, printable};
 

@@ -1,4 +1,4 @@
-//! Made-up records for the tests of reports.
+//! Made-up records for tests.
 
 use std::collections::BTreeMap;
 

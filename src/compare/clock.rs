@@ -1,0 +1,50 @@
+//! Whether a change of speed is more than a change of clock.
+
+use super::Options;
+use super::group::Observation;
+use crate::record::{Direction, MetricRecord};
+
+/// Keys under which a device's clock under load is recorded, in the metric's conditions or details.
+const KEYS: [&str; 4] = ["sm_clock_mhz", "sm_mhz", "clock_mhz", "core_mhz"];
+
+/// MHz at which the metric's device ran while it was measured; `None` where no one looked. What cpufreq says before
+/// and after is no such clock: the CPU is idle then.
+fn under_load(metric: &MetricRecord) -> Option<f64> {
+    let recorded = KEYS.iter().find_map(|key| {
+        let value = metric.conditions.get(*key).or(metric.details.get(*key))?;
+        value.as_f64().or_else(|| value.get("median")?.as_f64())
+    });
+    // Peaks name the clock that they measured in their ceiling: `16 cores x 1.86 GHz (measured) x ...`.
+    let measured = || {
+        let source = &metric.ceiling.as_ref()?.source;
+        let before = source.split(" GHz (measured)").next().filter(|b| b.len() < source.len())?;
+        before.rsplit(' ').next()?.parse::<f64>().ok().map(|ghz| ghz * 1e3)
+    };
+    recorded.or_else(measured).filter(|mhz| *mhz > 0.0)
+}
+
+/// B's clock over A's, medians over the processes.
+pub fn ratio(a: &[Observation<'_>], b: &[Observation<'_>]) -> Option<f64> {
+    let median = |side: &[Observation<'_>]| {
+        let mut clocks: Vec<f64> = side.iter().filter_map(|o| under_load(o.metric)).collect();
+        clocks.sort_by(f64::total_cmp);
+        (clocks.len() == side.len()).then(|| clocks.get(clocks.len() / 2).copied())?
+    };
+    Some(median(b)? / median(a)?)
+}
+
+/// What the clock says about a change, as the end of a sentence: a change that is gone once time is counted in cycles
+/// is one of clocks.
+pub fn confirm(log_ratio: f64, clock: f64, direction: Direction, options: &Options) -> String {
+    let sign = if direction == Direction::Higher { 1.0 } else { -1.0 };
+    let in_cycles = log_ratio - sign * clock.ln();
+    let moved = format!("{:+.1} %", (clock - 1.0) * 100.0);
+    // Half of the change gone with the clock is the clock's.
+    if in_cycles.abs() < options.minimum_effect.ln_1p().max(log_ratio.abs() / 2.0) {
+        format!("; it is the clock's ({moved}): in cycles little or nothing changed")
+    } else if clock.ln().abs() >= options.minimum_effect.ln_1p() {
+        format!("; confirmed in cycles, although the clock moved too ({moved})")
+    } else {
+        "; confirmed in cycles".to_owned()
+    }
+}

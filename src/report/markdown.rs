@@ -1,0 +1,75 @@
+//! Comparisons and qualifications as Markdown, for an issue or a wiki.
+
+use crate::compare::Comparison;
+use crate::compare::settings::Relevance;
+use crate::report::quantity;
+use crate::report::terminal::compare::{change, interval, of_suspect};
+
+/// `text` so that Markdown shows it as it is in a table's cell.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in crate::report::terminal::printable(text).chars() {
+        if matches!(c, '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\') {
+            safe.push('\\');
+        }
+        safe.push(c);
+    }
+    safe
+}
+
+/// A table of `rows` below `columns`.
+pub fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut text = format!("| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
+    for row in rows {
+        text += &line(&row.iter().map(|cell| escape(cell)).collect::<Vec<_>>());
+    }
+    text
+}
+
+/// A comparison.
+pub fn comparison(comparison: &Comparison) -> String {
+    let [a, b] = &comparison.groups;
+    let mut text = format!("# {} against {}\n\n", escape(b), escape(a));
+    for warning in &comparison.warnings {
+        text += &format!("> {}\n\n", escape(warning));
+    }
+    text += "## What differs\n\n";
+    let settings = comparison.environment.differences.iter();
+    let settings: Vec<Vec<String>> = settings
+        .filter(|d| d.relevance == Relevance::Setting)
+        .map(|d| vec![d.field.clone(), d.a.clone(), d.b.clone(), d.source.clone()])
+        .collect();
+    text += &match settings.is_empty() {
+        true => "No recorded setting.\n".to_owned(),
+        false => table(&["setting", "A", "B", "read from"], settings),
+    };
+    text += "\n## What moved\n\n";
+    text += &table(
+        &["metric", "A", "B", "change", "95 % interval", "verdict", "why"],
+        comparison.metrics.iter().map(|row| {
+            vec![
+                row.id.to_string(),
+                quantity::plain(row.unit, row.a),
+                quantity::plain(row.unit, row.b),
+                change(row.ratio),
+                interval(row.ratio_ci95),
+                row.verdict.name().to_owned(),
+                row.reason.clone(),
+            ]
+        }),
+    );
+    if !comparison.not_compared.is_empty() {
+        text += "\n## Not compared\n\n";
+        let rows = comparison.not_compared.iter().map(|n| vec![n.id.to_string(), n.why.clone()]);
+        text += &table(&["metric", "why"], rows);
+    }
+    text += &format!("\n## What explains it\n\n{}\n\n", escape(&comparison.explanation.text));
+    for suspect in &comparison.explanation.suspects {
+        text += &format!("- {}\n", escape(&of_suspect(suspect)));
+    }
+    for missing in &comparison.explanation.not_in_effect {
+        text += &format!("- not in effect: {}\n", escape(missing));
+    }
+    text
+}
