@@ -1,9 +1,10 @@
-//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats.
+//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU.
 
 use std::process::ExitCode;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::GemmSubject;
+use hostdyno::cuda::{Gpu, gemm};
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
 use hostdyno::record::Part;
@@ -11,6 +12,9 @@ use hostdyno::workload::{Gemm, default_gemms};
 
 /// Environment variable with the user's own shapes.
 const SHAPES: &str = "HOSTDYNO_GEMM";
+
+/// The GPU that is measured.
+const GPU: usize = 0;
 
 fn main() -> ExitCode {
     bench("gemm", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
@@ -31,6 +35,11 @@ fn main() -> ExitCode {
                 plan.add(id, Part::Compute, GemmSubject::unit_of(shape, format), move || {
                     let (workers, ceilings) = (cpu.workers().clone(), cpu.of(format)?);
                     GemmSubject::new(shape, format, cpu.isa(), workers, ceilings, rand::random())
+                });
+                let id = gemm::GemmSubject::metric_id(shape, format, GPU);
+                let unit = gemm::GemmSubject::unit_of(shape, format);
+                plan.add(id, Part::Compute, unit, move || {
+                    gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, format, rand::random())
                 });
             }
         }

@@ -22,3 +22,10 @@ __device__ __forceinline__ unsigned int load_volatile(const unsigned int* addres
     asm volatile("ld.volatile.global.u32 %0, [%1];" : "=r"(v) : "l"(address) : "memory");
     return v;
 }
+
+// One word of shared memory, by its 32-bit address.
+__device__ __forceinline__ unsigned int load_shared(unsigned int address) {
+    unsigned int v;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+    return v;
+}

@@ -28,12 +28,20 @@ kernel!(GATE, "gate", "gate_sm80.cu", "Holds the stream until the host opens the
 kernel!(VRAM_READ, "vram_read", "vram_read_sm80.cu", "Reads device memory once.");
 kernel!(VRAM_WRITE, "vram_write", "vram_write_sm80.cu", "Writes device memory once.");
 kernel!(VRAM_COPY, "vram_copy", "vram_copy_sm80.cu", "Copies device memory.");
+kernel!(
+    GEMM_MMA,
+    "gemm_mma",
+    "gemm_mma_sm80.cu",
+    "C = A B^T on mma.sync; needs a format and a tile."
+);
 
-/// Every kernel.
+/// Every kernel that compiles without constants.
 pub const ALL: [Kernel; 4] = [GATE, VRAM_READ, VRAM_WRITE, VRAM_COPY];
 
 /// The headers that kernels and headers include by these names.
-const HEADERS: [(&str, &str); 11] = [
+const HEADERS: &[(&str, &str)] = &[
+    ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
+    ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
     ("ptx/arithmetic.cuh", include_str!("../../kernels/ptx/arithmetic.cuh")),
     ("ptx/clock.cuh", include_str!("../../kernels/ptx/clock.cuh")),
     ("ptx/cluster.cuh", include_str!("../../kernels/ptx/cluster.cuh")),
@@ -42,6 +50,7 @@ const HEADERS: [(&str, &str); 11] = [
     ("ptx/mbarrier.cuh", include_str!("../../kernels/ptx/mbarrier.cuh")),
     ("ptx/memory.cuh", include_str!("../../kernels/ptx/memory.cuh")),
     ("ptx/mma.cuh", include_str!("../../kernels/ptx/mma.cuh")),
+    ("ptx/mma_scaled.cuh", include_str!("../../kernels/ptx/mma_scaled.cuh")),
     ("ptx/registers.cuh", include_str!("../../kernels/ptx/registers.cuh")),
     ("ptx/tma.cuh", include_str!("../../kernels/ptx/tma.cuh")),
     ("ptx/wgmma.cuh", include_str!("../../kernels/ptx/wgmma.cuh")),

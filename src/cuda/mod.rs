@@ -5,6 +5,7 @@
 //! code yet: it is tested on the emulated driver in `emulator/`.
 
 pub mod gate;
+pub mod gemm;
 pub mod gpu;
 pub mod kernels;
 pub mod nvrtc;

@@ -1,0 +1,327 @@
+//! The kernel on `mma.sync`, kernels/gemm_mma_sm80.cu: its tiles, where it exists, how it is launched.
+
+use std::rc::Rc;
+
+use cudarc::driver::sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED_BYTES;
+use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, LaunchConfig, PushKernelArg};
+
+use super::path::{Multiply, Operands, Path};
+use crate::Result;
+use crate::cuda::Gpu;
+use crate::cuda::gpu::driver;
+use crate::cuda::kernels::{self, Build};
+use crate::number::{Format, MX_BLOCK};
+use crate::workload::Gemm;
+
+/// How a block of threads divides its work: the macros of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of C a block.
+    pub m: u32,
+    /// Columns of C a block.
+    pub n: u32,
+    /// Bytes of each row a stage: 64, 128 or 256.
+    pub row_bytes: u32,
+    /// Stages in shared memory.
+    pub stages: u32,
+    /// Warps along M and N.
+    pub warps: (u32, u32),
+}
+
+impl Tile {
+    /// `m` x `n` with `stages` stages of `row_bytes` of each row, by `warps.0` x `warps.1` warps.
+    pub const fn new(m: u32, n: u32, row_bytes: u32, stages: u32, warps: (u32, u32)) -> Self {
+        Self { m, n, row_bytes, stages, warps }
+    }
+
+    /// The kernel with this tile.
+    pub fn build(self, format: Format) -> Build {
+        kernels::GEMM_MMA.with([
+            (macro_name(format), 1),
+            ("TILE_M", self.m),
+            ("TILE_N", self.n),
+            ("ROW_BYTES", self.row_bytes),
+            ("STAGES", self.stages),
+            ("WARPS_M", self.warps.0),
+            ("WARPS_N", self.warps.1),
+        ])
+    }
+
+    /// Threads a block.
+    pub const fn threads(self) -> u32 {
+        32 * self.warps.0 * self.warps.1
+    }
+
+    /// Bytes of shared memory a block: STAGES x STAGE_BYTES of the kernel.
+    pub const fn shared_bytes(self, format: Format) -> u32 {
+        // Scales of a block lie in words of four, those of A for 32 rows at least.
+        let scale_bytes = match format {
+            Format::Mxfp4 => self.row_bytes / (MX_BLOCK as u32 / 2),
+            _ => 0,
+        };
+        let scale_rows = if self.m < 32 { 32 } else { self.m } + self.n;
+        self.stages * ((self.m + self.n) * self.row_bytes + scale_rows * scale_bytes)
+    }
+
+    /// Tiles that cover C.
+    const fn count(self, problem: Gemm) -> u32 {
+        (problem.m.div_ceil(self.m as usize) * problem.n.div_ceil(self.n as usize)) as u32
+    }
+
+    /// Stages that cover K.
+    const fn depth(self, problem: Gemm, format: Format) -> u32 {
+        format.row_bytes(problem.k).div_ceil(self.row_bytes as usize) as u32
+    }
+}
+
+/// The macro that chooses a format.
+fn macro_name(format: Format) -> &'static str {
+    match format {
+        Format::Bf16 => "BF16",
+        Format::Int8 => "INT8",
+        Format::Fp8E4m3 => "FP8",
+        Format::Mxfp4 => "MXFP4",
+        Format::Fp8E5m2 => "FP8_E5M2",
+    }
+}
+
+/// One tile of the kernel for one format, with K divided among `parts` blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mma {
+    /// The tile.
+    pub tile: Tile,
+    /// Format of A and B.
+    pub format: Format,
+    /// Blocks that share a tile of C, each with its part of K.
+    pub parts: u32,
+}
+
+/// Tiles for many rows, with what they suit.
+///
+/// A block of 128 x 256 reads the fewest bytes a product that registers allow; 128 x 128 leaves room for two blocks a
+/// multiprocessor, so that one computes while the other writes C, and suits the 99 KiB of shared memory of Ada and of
+/// Blackwell's workstation chips; the smaller ones fill a chip with less work.
+const LARGE: [Tile; 6] = [
+    Tile::new(128, 256, 128, 4, (2, 4)),
+    Tile::new(256, 128, 128, 4, (4, 2)),
+    Tile::new(128, 128, 128, 3, (2, 2)),
+    Tile::new(128, 128, 64, 4, (2, 2)),
+    Tile::new(64, 128, 128, 3, (2, 2)),
+    Tile::new(64, 64, 128, 4, (2, 2)),
+];
+
+/// Tiles for up to 16 rows, where only the bytes under way matter: 16 rows of A, and B in as long rows as fit.
+const DECODE: [Tile; 4] = [
+    Tile::new(16, 64, 256, 4, (1, 4)),
+    Tile::new(16, 64, 128, 4, (1, 2)),
+    Tile::new(16, 128, 128, 5, (1, 4)),
+    Tile::new(16, 32, 128, 6, (1, 1)),
+];
+
+/// Rows of C up to which [`DECODE`] is used.
+const DECODE_ROWS: usize = 16;
+
+impl Mma {
+    /// Why `architecture` has no such instruction for `format`, or `None` when it does.
+    pub fn lacks(architecture: &str, format: Format) -> Option<String> {
+        let capability = capability(architecture);
+        match format {
+            Format::Bf16 | Format::Int8 => None,
+            Format::Fp8E4m3 if capability < 89 => {
+                Some(format!("no native fp8 tensor instruction on {architecture}"))
+            }
+            Format::Fp8E4m3 if capability == 90 => {
+                Some("mma.sync e4m3 on sm_90 is emulated with f16".into())
+            }
+            Format::Fp8E4m3 => None,
+            Format::Fp8E5m2 => Some("no kernel for fp8-e5m2".into()),
+            Format::Mxfp4 if capability < 100 => {
+                Some(format!("no native mxfp4 tensor instruction on {architecture}"))
+            }
+            Format::Mxfp4 if capability < 120 => Some(format!(
+                "{architecture} multiplies mxfp4 by tcgen05 only, for which there is no kernel yet"
+            )),
+            Format::Mxfp4 => None,
+        }
+    }
+
+    /// Tiles worth a try for `problem` on a chip with `multiprocessors`, best guess first.
+    ///
+    /// # Errors
+    /// The cause when the chip has no instruction for the format.
+    pub fn candidates(
+        architecture: &str,
+        multiprocessors: u32,
+        problem: Gemm,
+        format: Format,
+    ) -> Result<Vec<Self>, String> {
+        if let Some(cause) = Self::lacks(architecture, format) {
+            return Err(cause);
+        }
+        let tiles: &[Tile] = if problem.m <= DECODE_ROWS { &DECODE } else { &LARGE };
+        let limit = shared_limit(architecture);
+        let fitting = tiles.iter().filter(|tile| tile.shared_bytes(format) <= limit);
+        let candidates = fitting.flat_map(|&tile| {
+            // As many parts as fill the chip about once, twice, four times; each with K enough to fill the stages.
+            let (tiles, depth) = (tile.count(problem), tile.depth(problem, format));
+            let most = (depth / tile.stages).max(1);
+            let fills: &[u32] = if problem.m <= DECODE_ROWS { &[2, 4] } else { &[1] };
+            let mut parts: Vec<u32> =
+                fills.iter().map(|fill| (fill * multiprocessors / tiles).clamp(1, most)).collect();
+            parts.dedup();
+            parts.into_iter().map(move |parts| Self { tile, format, parts })
+        });
+        Ok(candidates.collect())
+    }
+
+    /// What the kernel needs besides A, B and C: words of partial sums, counters.
+    const fn workspace(self, problem: Gemm) -> (usize, usize) {
+        if self.parts == 1 {
+            return (1, 1);
+        }
+        let tiles = self.tile.count(problem) as usize;
+        (tiles * (self.parts * self.tile.m * self.tile.n) as usize, tiles)
+    }
+}
+
+/// `90` of `sm_90a`.
+fn capability(architecture: &str) -> u32 {
+    let digits: String = architecture.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// Bytes of shared memory that a block can have (CUDA C++ Programming Guide, compute capabilities), less the kernel's
+/// few static ones.
+fn shared_limit(architecture: &str) -> u32 {
+    let kib = match capability(architecture) {
+        80 | 87 => 163,
+        90 | 100 | 103 => 227,
+        _ => 99,
+    };
+    kib * 1024 - 16
+}
+
+impl Path for Mma {
+    fn name(&self) -> String {
+        let Self { tile: Tile { m, n, row_bytes, stages, .. }, format, parts } = self;
+        let k = *row_bytes as usize * 8 / format.element_bits();
+        let split = if *parts > 1 { format!("/split{parts}") } else { String::new() };
+        format!("mma.{format}/{m}x{n}x{k}s{stages}{split}")
+    }
+
+    fn prepare(&self, gpu: &Rc<Gpu>, operands: &Operands) -> Result<Box<dyn Multiply>> {
+        let kernel = gpu.load(self.tile.build(self.format))?;
+        let shared_bytes = self.tile.shared_bytes(self.format);
+        kernel
+            .set_attribute(SHARED_BYTES, shared_bytes as i32)
+            .map_err(|e| driver("reserve shared memory", e))?;
+        let (partial, arrived) = self.workspace(operands.problem);
+        let zeros = |words| {
+            gpu.stream().alloc_zeros::<u32>(words).map_err(|e| driver("allocate a workspace", e))
+        };
+        Ok(Box::new(Ready {
+            gpu: Rc::clone(gpu),
+            kernel,
+            config: LaunchConfig {
+                grid_dim: (self.tile.count(operands.problem), self.parts, 1),
+                block_dim: (self.tile.threads(), 1, 1),
+                shared_mem_bytes: shared_bytes,
+            },
+            partial: zeros(partial)?,
+            arrived: zeros(arrived)?,
+        }))
+    }
+}
+
+/// `Operands` of the kernel.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Arguments {
+    a: u64,
+    b: u64,
+    a_scale: u64,
+    b_scale: u64,
+    m: i32,
+    n: i32,
+    pitch: i32,
+    padding: i32,
+}
+
+// SAFETY: plain numbers, laid out as the kernel declares them.
+unsafe impl DeviceRepr for Arguments {}
+
+/// The compiled kernel and its workspace.
+struct Ready {
+    gpu: Rc<Gpu>,
+    kernel: CudaFunction,
+    config: LaunchConfig,
+    partial: CudaSlice<u32>,
+    arrived: CudaSlice<u32>,
+}
+
+impl Multiply for Ready {
+    fn enqueue(&mut self, operands: &mut Operands, copy: usize) -> Result<()> {
+        let (a, b) = (&operands.a[copy], &operands.b[copy]);
+        let arguments = Arguments {
+            a: a.codes(&self.gpu),
+            b: b.codes(&self.gpu),
+            a_scale: a.scales(&self.gpu),
+            b_scale: b.scales(&self.gpu),
+            // `Gemm::check` limits every dimension to 2^20.
+            m: a.rows as i32,
+            n: b.rows as i32,
+            pitch: a.pitch as i32,
+            padding: 0,
+        };
+        let mut launch = self.gpu.stream().launch_builder(&self.kernel);
+        launch.arg(&arguments).arg(&mut operands.c).arg(&mut self.partial).arg(&mut self.arrived);
+        // SAFETY: the arguments are those of the kernel's file, sized as it asks, and outlive the launch.
+        unsafe { launch.launch(self.config) }.map_err(|e| driver("launch a GEMM", e))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARCHITECTURES: [&str; 6] = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120a"];
+
+    #[test]
+    fn formats_are_where_chips_have_units_for_them() {
+        let has = |format| ARCHITECTURES.map(|chip| Mma::lacks(chip, format).is_none());
+        assert_eq!(has(Format::Bf16), [true; 6]);
+        assert_eq!(has(Format::Int8), [true; 6]);
+        assert_eq!(has(Format::Fp8E4m3), [false, false, true, false, true, true]);
+        assert_eq!(has(Format::Mxfp4), [false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn every_chip_has_candidates_that_fit_and_fill_it() {
+        for chip in ARCHITECTURES {
+            for format in Format::MAIN {
+                for m in [1, 16, 17, 4096] {
+                    let problem = Gemm::new(m, 2048, 7168);
+                    let Ok(candidates) = Mma::candidates(chip, 132, problem, format) else {
+                        assert!(Mma::lacks(chip, format).is_some());
+                        continue;
+                    };
+                    assert!(candidates.len() >= 2, "{chip} {format} {m}");
+                    for mma in candidates {
+                        assert!(mma.tile.shared_bytes(format) < 99 << 10 || !chip.contains("120"));
+                        assert!(mma.parts >= 1 && mma.parts <= mma.tile.depth(problem, format));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_tell_kernel_format_tile_and_split() {
+        let tile = Tile::new(128, 256, 128, 4, (2, 4));
+        let mma = Mma { tile, format: Format::Bf16, parts: 1 };
+        assert_eq!(mma.name(), "mma.bf16/128x256x64s4");
+        let mma = Mma { tile, format: Format::Mxfp4, parts: 3 };
+        assert_eq!(mma.name(), "mma.mxfp4/128x256x256s4/split3");
+    }
+}
