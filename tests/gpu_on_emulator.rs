@@ -5,8 +5,10 @@ use cudarc::driver::sys;
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
+use hostdyno::cuda::peak::{self, Loop, TensorPeak};
 use hostdyno::cuda::vram::{Operation, Vram};
 use hostdyno::measure::Subject;
+use hostdyno::number::Format;
 use hostdyno::transfer::{Direction, Transfer};
 
 /// One model of each architecture that kernels are compiled for.
@@ -52,6 +54,45 @@ fn device_memory_is_right_coalesced_and_marked_on_every_architecture() {
             return;
         }
     }
+}
+
+#[test]
+fn peak_loops_give_the_right_sums_on_every_architecture() {
+    for model in MODELS {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_GPU", model)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            let mut loops = 0;
+            for format in Format::ALL {
+                let best = Loop::best(format, gpu.architecture()).ok();
+                for which in best.into_iter().chain(Loop::warps(format, gpu.architecture())) {
+                    let mut subject = TensorPeak::new(gpu.clone(), 0, which).expect("prepared");
+                    let verified = subject.verify().expect("right");
+                    assert!(verified.checked > 0 && verified.error_over_tolerance < 0.5);
+                    let operations = 2 * counter("tensor_macs");
+                    assert_eq!(operations, subject.work().flops, "{which:?}");
+                    subject.run(2).expect("timed");
+                    assert!(subject.ceiling().is_some_and(|ceiling| ceiling.value > 1.0));
+                    assert!(subject.disqualified().is_some(), "never a figure");
+                    loops += 1;
+                }
+                assert_eq!(peak::measured(&gpu, format), None, "the emulated device shows no peak");
+            }
+            assert!(loops >= 2, "{loops} loops on {}", gpu.architecture());
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_wrong_sum_of_a_peak_loop_is_noticed() {
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "wrong@1")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        let which = Loop::best(Format::Bf16, gpu.architecture()).expect("one");
+        let mut subject = TensorPeak::new(gpu, 0, which).expect("prepared");
+        assert!(matches!(subject.verify(), Err(Error::Wrong(_))));
+    });
 }
 
 #[test]

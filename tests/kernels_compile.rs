@@ -1,7 +1,9 @@
 //! Every kernel compiles, to PTX and on to machine code, for every architecture that it is meant for.
 
 use hostdyno::cuda::nvrtc::Compiled;
+use hostdyno::cuda::peak::{Instruction, Loop};
 use hostdyno::cuda::{kernels, nvrtc};
+use hostdyno::number::Format;
 
 /// Ampere, Ada, Hopper, and both Blackwells.
 const ARCHITECTURES: [&str; 6] = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120a"];
@@ -17,6 +19,30 @@ fn every_kernel_compiles_for_every_architecture() {
             assert!(ptx.contains(&format!(".entry {}(", kernel.entry)), "{}", kernel.file);
         }
     }
+}
+
+#[test]
+fn every_peak_loop_compiles_where_the_instruction_exists_and_keeps_its_sums_in_registers() {
+    for architecture in ARCHITECTURES {
+        for format in Format::ALL {
+            let loops = [Loop::best(format, architecture).ok(), Loop::warps(format, architecture)];
+            for which in loops.into_iter().flatten() {
+                let compiled = nvrtc::compile(&which.build(32), architecture);
+                let Compiled { ptx, .. } = compiled.unwrap_or_else(|error| panic!("{error}"));
+                let instruction = match which.instruction {
+                    Instruction::Mma => "mma.sync.aligned.m16n8k",
+                    Instruction::Wgmma => "wgmma.mma_async.sync.aligned.m64n256k",
+                };
+                assert!(ptx.contains(instruction), "{which:?} on {architecture}");
+                assert!(!ptx.contains(".local"), "{which:?} on {architecture} spills");
+            }
+        }
+    }
+    let count = |architecture| {
+        let best = |format: &Format| Loop::best(*format, architecture).is_ok();
+        Format::ALL.iter().filter(|format| best(format)).count()
+    };
+    assert_eq!(ARCHITECTURES.map(count), [2, 2, 3, 3, 0, 4], "formats with a loop");
 }
 
 #[test]

@@ -7,3 +7,10 @@ __device__ __forceinline__ unsigned long long global_nanoseconds() {
     asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)::"memory");
     return t;
 }
+
+// Clock cycles of this multiprocessor.
+__device__ __forceinline__ unsigned long long multiprocessor_cycles() {
+    unsigned long long t;
+    asm volatile("mov.u64 %0, %%clock64;" : "=l"(t)::"memory");
+    return t;
+}

@@ -35,14 +35,29 @@ kernel!(
     "C = A B^T on mma.sync; needs a format and a tile."
 );
 
+kernel!(PEAK_BF16, "peak_bf16", "peak_bf16_sm80.cu", "Peak of bf16 `mma.sync`.");
+kernel!(PEAK_INT8, "peak_int8", "peak_int8_sm80.cu", "Peak of int8 `mma.sync`.");
+kernel!(PEAK_FP8, "peak_fp8", "peak_fp8_sm89.cu", "Peak of fp8 `mma.sync`.");
+kernel!(PEAK_MXFP4, "peak_mxfp4", "peak_mxfp4_sm120a.cu", "Peak of block-scaled mxfp4 `mma.sync`.");
+kernel!(PEAK_BF16_WGMMA, "peak_bf16_wgmma", "peak_bf16_sm90a.cu", "Peak of bf16 `wgmma`.");
+kernel!(PEAK_INT8_WGMMA, "peak_int8_wgmma", "peak_int8_sm90a.cu", "Peak of int8 `wgmma`.");
+kernel!(PEAK_FP8_WGMMA, "peak_fp8_wgmma", "peak_fp8_sm90a.cu", "Peak of fp8 `wgmma`.");
+
 /// Every kernel that compiles without constants.
 pub const ALL: [Kernel; 4] = [GATE, VRAM_READ, VRAM_WRITE, VRAM_COPY];
+
+/// The loops of the tensor peaks; they need the constant `TURNS`.
+pub const PEAKS: [Kernel; 7] =
+    [PEAK_BF16, PEAK_INT8, PEAK_FP8, PEAK_MXFP4, PEAK_BF16_WGMMA, PEAK_INT8_WGMMA, PEAK_FP8_WGMMA];
 
 /// The headers that kernels and headers include by these names.
 const HEADERS: &[(&str, &str)] = &[
     ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
     ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
+    ("peak_mma.cuh", include_str!("../../kernels/peak_mma.cuh")),
+    ("peak_wgmma.cuh", include_str!("../../kernels/peak_wgmma.cuh")),
     ("ptx/arithmetic.cuh", include_str!("../../kernels/ptx/arithmetic.cuh")),
+    ("ptx/bits.cuh", include_str!("../../kernels/ptx/bits.cuh")),
     ("ptx/clock.cuh", include_str!("../../kernels/ptx/clock.cuh")),
     ("ptx/cluster.cuh", include_str!("../../kernels/ptx/cluster.cuh")),
     ("ptx/cp_async.cuh", include_str!("../../kernels/ptx/cp_async.cuh")),
@@ -116,7 +131,7 @@ mod tests {
 
     #[test]
     fn sources_are_whole() {
-        for kernel in ALL {
+        for kernel in ALL.into_iter().chain(PEAKS) {
             let source = Build::from(kernel).source();
             assert!(!source.contains("#include"), "{}: unknown header", kernel.file);
             assert!(source.contains(&format!("{}(", kernel.entry)), "{}: no entry", kernel.file);

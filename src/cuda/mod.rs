@@ -1,14 +1,16 @@
 //! NVIDIA GPUs: the device, run-time compilation, gated timing, and the device-memory part.
 //!
 //! Everything is loaded at run time, and a host without a driver, a compiler or a device is told so:
-//! [`gpu::Gpu::open`] answers with the cause, which becomes the reason of the skipped metrics. No GPU has run this
-//! code yet: it is tested on the emulated driver in `emulator/`.
+//! [`gpu::Gpu::open`] answers with the cause, which becomes the reason of the skipped metrics. It is tested
+//! on the emulated driver in `emulator/`, and has run on an H100.
 
+mod best;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;
 pub mod kernels;
 pub mod nvrtc;
+pub mod peak;
 pub mod vram;
 
 pub use gate::Gate;

@@ -1,0 +1,16 @@
+// Measured peak of bf16 wgmma with f32 sums: see peak_wgmma.cuh.
+//
+// Work: gridDim.x x 2 warpgroups x rounds x TURNS x 4 instructions of 64 x 256 x 16 x 2 operations. No memory traffic.
+#include "peak_wgmma.cuh"
+
+struct Instruction {
+    using Sum = float;
+    static __device__ __forceinline__ void multiply(Sum (&d)[128], unsigned long long a, unsigned long long b, int add) {
+        wgmma_bf16(d, a, b, add);
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+peak_bf16_wgmma(const uint4* operands, unsigned int rounds, unsigned int* sums, unsigned long long* clocks) {
+    peak<Instruction>(operands, rounds, sums, clocks);
+}
