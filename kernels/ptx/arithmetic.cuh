@@ -1,6 +1,8 @@
 // Scalar and packed arithmetic that C++ has no word for: one instruction a function.
 #pragma once
 
+#define MINUS_INFINITY (-__int_as_float(0x7f800000))
+
 // 2^x to about 2 units in the last place; results below 2^-126 are 0, and 2^-inf is 0.
 __device__ __forceinline__ float exp2_approximate(float x) {
     float y;
