@@ -109,6 +109,14 @@ impl Gpu {
         self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)
     }
 
+    /// Bytes of shared memory that one block can have.
+    ///
+    /// # Errors
+    /// When the driver does not tell.
+    pub fn shared_bytes_per_block(&self) -> Result<u32> {
+        self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+    }
+
     /// Peak memory clock in kHz and bus width in bits; `None` when the driver reports zero.
     ///
     /// # Errors

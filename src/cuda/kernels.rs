@@ -34,6 +34,18 @@ kernel!(
     "gemm_mma_sm80.cu",
     "C = A B^T on mma.sync; needs a format and a tile."
 );
+kernel!(
+    ATTENTION_DECODE,
+    "attention_decode",
+    "attention_decode_sm80.cu",
+    "Attention of one token to a cache; needs a format, dimensions and tiles."
+);
+kernel!(
+    ATTENTION_PREFILL,
+    "attention_prefill",
+    "attention_prefill_sm80.cu",
+    "Causal attention of a chunk in bf16; needs dimensions and tiles."
+);
 
 kernel!(PEAK_BF16, "peak_bf16", "peak_bf16_sm80.cu", "Peak of bf16 `mma.sync`.");
 kernel!(PEAK_INT8, "peak_int8", "peak_int8_sm80.cu", "Peak of int8 `mma.sync`.");
@@ -52,6 +64,7 @@ pub const PEAKS: [Kernel; 7] =
 
 /// The headers that kernels and headers include by these names.
 const HEADERS: &[(&str, &str)] = &[
+    ("attention/codes.cuh", include_str!("../../kernels/attention/codes.cuh")),
     ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
     ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
     ("peak_mma.cuh", include_str!("../../kernels/peak_mma.cuh")),

@@ -5,6 +5,7 @@
 //! on the emulated driver in `emulator/`, and has run on an H100.
 
 mod best;
+pub mod attention;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;

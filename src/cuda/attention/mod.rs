@@ -1,0 +1,12 @@
+//! Attention on a GPU: decode, which streams the key/value cache, and causal prefill, which multiplies.
+//!
+//! `plan` decides which kernel computes a problem in a format on a chip, with which tiles, or says why none does;
+//! `operands` lays the cache out in device memory; `subject` times and verifies.
+
+mod ceiling;
+mod operands;
+mod plan;
+mod subject;
+
+pub use plan::{Chip, Plan};
+pub use subject::AttentionSubject;

@@ -1,0 +1,247 @@
+//! Which kernel computes an attention on a chip, with which constants.
+//!
+//! Decode is there for every format of the default tables on every chip: codes become bf16 exactly in registers, which
+//! the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction
+//! and a kernel that uses it.
+
+use crate::cuda::kernels::{ATTENTION_DECODE, ATTENTION_PREFILL, Build};
+use crate::number::{Format, MX_BLOCK};
+use crate::workload::{Attention, Phase};
+use crate::{Error, Result};
+
+/// Query heads of one key/value head that a 16-row product serves.
+const MAX_GROUP: usize = 16;
+/// Bytes of K and V that a warp of the decode kernel takes a step. On an H100, twice as many in half as many stages were
+/// 3 to 6 % slower in int8, fp8 and mxfp4.
+const TILE_BYTES: usize = 4 << 10;
+/// Keys that a step of the decode kernel takes at least and at most.
+const TILE_KEYS: (usize, usize) = (16, 64);
+/// Stages of a warp's ring at most: more would not read faster.
+const MAX_STAGES: usize = 4;
+/// Bytes of shared memory that a kernel declares besides the dynamic ones, rounded up.
+const STATIC_BYTES: usize = 1 << 10;
+/// Rows to which the keys of a head are padded in device memory: a multiple of every tile.
+const PADDING: usize = 64;
+
+/// What the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Chip<'a> {
+    /// Target of the compiler: `sm_80`, `sm_120a`.
+    pub architecture: &'a str,
+    /// Number of multiprocessors.
+    pub multiprocessors: u32,
+    /// Bytes of shared memory that one block can have.
+    pub shared_bytes: usize,
+}
+
+/// One kernel with its constants, and how it is launched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Kernel and constants.
+    pub build: Build,
+    /// Blocks: (splits, key/value heads) for decode, (heads, query blocks) for prefill.
+    pub grid: (u32, u32),
+    /// Threads a block.
+    pub threads: u32,
+    /// Bytes of dynamic shared memory a block.
+    pub shared_bytes: u32,
+    /// Rows from one head's first key to the next one's.
+    pub stride: usize,
+    /// Kernel path without chip, as `mma.bf16/decode-int8-32x8`.
+    pub path: String,
+}
+
+impl Plan {
+    /// The plan for `problem` in `format` on `chip`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the shape is none or does not suit the format; [`Error::Unavailable`] with the cause when
+    /// no kernel computes it.
+    pub fn new(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
+        problem.check(format)?;
+        match problem.phase {
+            Phase::Decode => Self::decode(problem, format, chip),
+            Phase::Prefill => Self::prefill(problem, format, chip),
+        }
+    }
+
+    /// Splits of the keys in decode.
+    pub const fn splits(&self) -> usize {
+        self.grid.0 as usize
+    }
+
+    fn decode(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
+        let &Attention { heads, kv_heads, keys, qk_dim, v_dim, latent, .. } = problem;
+        let code = match format {
+            Format::Bf16 => 0,
+            Format::Int8 => 1,
+            Format::Fp8E4m3 => 2,
+            Format::Mxfp4 => 3,
+            Format::Fp8E5m2 => return Err(missing("decode from an fp8-e5m2 cache")),
+        };
+        if latent {
+            return Err(missing("decode from a latent cache (absorbed MLA)"));
+        }
+        if qk_dim != v_dim || ![64, 128].contains(&qk_dim) {
+            return Err(missing(&format!("decode with head dimensions {qk_dim} and {v_dim}")));
+        }
+        let group = heads / kv_heads;
+        if group > MAX_GROUP {
+            return Err(missing(&format!("decode of {group} query heads a key/value head")));
+        }
+        let tile = (TILE_BYTES / (2 * format.row_bytes(qk_dim))).clamp(TILE_KEYS.0, TILE_KEYS.1);
+        let scale_bytes = match format {
+            Format::Bf16 => 0,
+            Format::Mxfp4 => qk_dim / MX_BLOCK,
+            _ => size_of::<f32>(),
+        };
+        let stage = 2 * tile * (format.row_bytes(qk_dim) + scale_bytes);
+        let room = chip.shared_bytes - STATIC_BYTES;
+        // Eight warps hide each other's conversions; four where only their rings fit.
+        let warps = if room / (8 * stage) >= 3 { 8 } else { 4 };
+        let stages = (room / (warps * stage)).clamp(2, MAX_STAGES);
+        let tiles = keys.div_ceil(tile);
+        let blocks = (chip.multiprocessors as usize / kv_heads).max(1);
+        let splits = blocks.min(tiles.div_ceil(warps));
+        let partial = warps * group * (v_dim + 2) + (splits.max(warps) + 1) * group;
+        let constants = [
+            ("FORMAT", code),
+            ("D", qk_dim as u32),
+            ("GROUP", group as u32),
+            ("TILE", tile as u32),
+            ("STAGES", stages as u32),
+            ("WARPS", warps as u32),
+            ("BLOCKS", 1),
+            ("PAGE", 0),
+        ];
+        let from = if format == Format::Bf16 { "bf16".into() } else { format!("{format}-to-bf16") };
+        Ok(Self {
+            build: ATTENTION_DECODE.with(constants),
+            grid: (splits as u32, kv_heads as u32),
+            threads: 32 * warps as u32,
+            shared_bytes: (warps * stages * stage).max(4 * partial) as u32,
+            stride: keys.next_multiple_of(PADDING),
+            path: format!("mma.bf16/decode-{from}-{tile}x{warps}x{stages}"),
+        })
+    }
+
+    fn prefill(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
+        let &Attention { heads, queries, keys, qk_dim, v_dim, .. } = problem;
+        if format != Format::Bf16 {
+            return Err(Error::Unavailable(no_prefill(format, chip.architecture)));
+        }
+        if ![(64, 64), (128, 128), (192, 128)].contains(&(qk_dim, v_dim)) {
+            return Err(missing(&format!("prefill with head dimensions {qk_dim} and {v_dim}")));
+        }
+        let Tiles { products, warps, tile, blocks, hold } = Tiles::new(qk_dim);
+        let rows = 16 * products * warps;
+        let constants = [
+            ("QK", qk_dim as u32),
+            ("VD", v_dim as u32),
+            ("MT", products as u32),
+            ("WARPS", warps as u32),
+            ("KEYS", tile as u32),
+            ("BLOCKS", blocks as u32),
+            ("HOLD", u32::from(hold)),
+        ];
+        Ok(Self {
+            build: ATTENTION_PREFILL.with(constants),
+            grid: (heads as u32, queries.div_ceil(rows) as u32),
+            threads: 32 * warps as u32,
+            shared_bytes: (2 * (rows * qk_dim + tile * (qk_dim + v_dim))) as u32,
+            stride: keys.next_multiple_of(PADDING),
+            path: format!("mma.bf16/prefill-{rows}x{tile}"),
+        })
+    }
+}
+
+/// The constants of the prefill kernel.
+struct Tiles {
+    /// 16-row products of a warp.
+    products: usize,
+    warps: usize,
+    /// Keys a step.
+    tile: usize,
+    /// Blocks a multiprocessor.
+    blocks: usize,
+    /// Whether queries stay in registers.
+    hold: bool,
+}
+
+impl Tiles {
+    /// The fastest of those tried on an H100 that need no local memory on any chip.
+    const fn new(qk_dim: usize) -> Self {
+        match qk_dim {
+            64 => Self { products: 2, warps: 4, tile: 64, blocks: 2, hold: false },
+            128 => Self { products: 2, warps: 4, tile: 32, blocks: 2, hold: false },
+            _ => Self { products: 1, warps: 8, tile: 32, blocks: 1, hold: true },
+        }
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::Unavailable(format!("there is no CUDA kernel for {what} yet"))
+}
+
+/// Why there is no prefill in `format`: codes that are converted to bf16 first would not show the format's own rate.
+fn no_prefill(format: Format, architecture: &str) -> String {
+    let native = match format {
+        Format::Int8 => true,
+        Format::Mxfp4 => matches!(architecture, "sm_100a" | "sm_120a"),
+        _ => !matches!(architecture, "sm_80" | "sm_86"),
+    };
+    if !native {
+        return format!("no native {format} tensor instruction on {architecture}");
+    }
+    if format != Format::Int8 && architecture == "sm_90a" {
+        return format!(
+            "mma.sync emulates {format} with f16 on sm_90a, and there is no wgmma attention kernel yet"
+        );
+    }
+    format!("there is no CUDA kernel for prefill in {format} yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{DEEPSEEK_R1, LLAMA_3_1_70B};
+
+    const H100: Chip<'_> =
+        Chip { architecture: "sm_90a", multiprocessors: 132, shared_bytes: 227 << 10 };
+    const ADA: Chip<'_> =
+        Chip { architecture: "sm_89", multiprocessors: 142, shared_bytes: 99 << 10 };
+
+    #[test]
+    fn decode_fills_the_chip_and_its_shared_memory() {
+        for chip in [H100, ADA] {
+            for format in Format::MAIN {
+                let plan = Plan::new(&LLAMA_3_1_70B.decode(8192), format, chip).expect("planned");
+                assert_eq!(plan.grid, (chip.multiprocessors / 8, 8), "one block a multiprocessor");
+                let bytes = plan.shared_bytes as usize + STATIC_BYTES;
+                assert!(bytes <= chip.shared_bytes, "{format}: {bytes}");
+            }
+        }
+        // A context of one tile is not split.
+        let plan = Plan::new(&LLAMA_3_1_70B.decode(5), Format::Bf16, H100).expect("planned");
+        assert_eq!((plan.splits(), plan.stride), (1, 64));
+    }
+
+    #[test]
+    fn paths_say_what_is_converted() {
+        let path = |format| Plan::new(&LLAMA_3_1_70B.decode(8192), format, H100).unwrap().path;
+        assert_eq!(path(Format::Bf16), "mma.bf16/decode-bf16-16x8x3");
+        assert_eq!(path(Format::Mxfp4), "mma.bf16/decode-mxfp4-to-bf16-32x8x4");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let cause = |problem: Attention, format, chip| match Plan::new(&problem, format, chip) {
+            Err(Error::Unavailable(cause)) => cause,
+            other => panic!("{other:?}"),
+        };
+        let (mla, prefill) = (DEEPSEEK_R1.decode(64), LLAMA_3_1_70B.prefill(64, 64));
+        assert!(cause(mla, Format::Bf16, H100).contains("absorbed MLA"));
+        assert!(cause(prefill, Format::Fp8E4m3, H100).contains("emulates fp8 with f16"));
+        assert!(cause(prefill, Format::Mxfp4, ADA).contains("no native mxfp4"));
+    }
+}
