@@ -1,13 +1,17 @@
-//! Attention over a key/value cache in four formats: decode, and causal prefill.
+//! Attention over a key/value cache in four formats, on the CPU and on the first GPU: decode, and causal prefill.
 
 use std::process::ExitCode;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::AttentionSubject;
+use hostdyno::cuda::{Gpu, attention};
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
 use hostdyno::record::Part;
 use hostdyno::workload::default_attentions;
+
+/// The GPU that is measured.
+const GPU: usize = 0;
 
 fn main() -> ExitCode {
     bench("attention", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
@@ -27,6 +31,11 @@ fn main() -> ExitCode {
                         ceilings,
                         rand::random(),
                     )
+                });
+                let id = attention::AttentionSubject::metric_id(&shape, format, GPU);
+                plan.add(id, Part::Compute, unit, move || {
+                    let gpu = Gpu::open(GPU)?;
+                    attention::AttentionSubject::new(gpu, GPU, shape, format, rand::random())
                 });
             }
         }

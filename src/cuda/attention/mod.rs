@@ -3,7 +3,6 @@
 //! `plan` decides which kernel computes a problem in a format on a chip, with which tiles, or says why none does;
 //! `operands` lays the cache out in device memory; `subject` times and verifies.
 
-mod ceiling;
 mod operands;
 mod plan;
 mod subject;

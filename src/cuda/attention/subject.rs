@@ -7,10 +7,10 @@ use std::rc::Rc;
 use cudarc::driver::sys::CUfunction_attribute as Attribute;
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 
-use super::ceiling;
 use super::operands::Operands;
 use super::plan::{Chip, Plan};
 use crate::cuda::gate::Gate;
+use crate::cuda::gemm;
 use crate::cuda::gpu::{Gpu, driver};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
@@ -54,6 +54,14 @@ impl AttentionSubject {
         MetricId::new(["attention", &gpu, format.name(), &problem.to_string()])
     }
 
+    /// What it is expressed in: decode streams the cache, prefill multiplies.
+    pub const fn unit_of(problem: &Attention) -> Unit {
+        match problem.phase {
+            Phase::Prefill => Unit::TeraFlops,
+            Phase::Decode => Unit::GigaBytes,
+        }
+    }
+
     /// Random inputs from `seed`, in as many copies as it takes to be cold, on `gpu`.
     ///
     /// # Errors
@@ -76,9 +84,9 @@ impl AttentionSubject {
             Some(_) => 2,
             None => Rotation::copies(problem.bytes_read(format), gpu.l2_bytes()?),
         };
-        problem.check_fits(format, copies, gpu.free_bytes()?).map_err(|error| {
-            Error::Unavailable(format!("on this GPU: {error}"))
-        })?;
+        problem
+            .check_fits(format, copies, gpu.free_bytes()?)
+            .map_err(|error| Error::Unavailable(format!("on this GPU: {error}")))?;
         let rows = |heads: usize, each: usize, columns: usize, salt: u64| {
             Matrix::random(format, heads * each, columns, seed.wrapping_add(salt))
         };
@@ -200,9 +208,7 @@ impl Launch {
     fn poison(&mut self, gpu: &Gpu) -> Result<()> {
         for slice in [&mut self.o, &mut self.partial, &mut self.partial_sums] {
             let poison = vec![f32::NAN; slice.len()];
-            gpu.stream()
-                .memcpy_htod(&poison, slice)
-                .map_err(|e| driver("poison an output", e))?;
+            gpu.stream().memcpy_htod(&poison, slice).map_err(|e| driver("poison an output", e))?;
         }
         Ok(())
     }
@@ -217,12 +223,8 @@ impl Subject for AttentionSubject {
         Part::Compute
     }
 
-    /// Decode streams the cache, prefill multiplies.
     fn unit(&self) -> Unit {
-        match self.asked.phase {
-            Phase::Prefill => Unit::TeraFlops,
-            Phase::Decode => Unit::GigaBytes,
-        }
+        Self::unit_of(&self.asked)
     }
 
     /// In decode the bytes are those of the cache alone, as on the CPU.
@@ -242,11 +244,9 @@ impl Subject for AttentionSubject {
         }
     }
 
+    /// The roofline: tensor cores of the format, or the device's memory.
     fn ceiling(&self) -> Option<Ceiling> {
-        match self.asked.phase {
-            Phase::Decode => ceiling::memory(&self.gpu),
-            Phase::Prefill => None,
-        }
+        gemm::ceiling(&self.gpu, self.format, &self.work(), self.unit())
     }
 
     fn kernel_path(&self) -> String {

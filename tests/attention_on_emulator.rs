@@ -1,0 +1,172 @@
+//! Attention on the emulated device: right on every architecture in every format, odd shapes included, without bank
+//! conflicts in the main loops; and what has no kernel says why. It shows no speed.
+
+use cudarc::driver::sys;
+use emulator::driver::in_child;
+use hostdyno::Error;
+use hostdyno::cuda::Gpu;
+use hostdyno::cuda::attention::AttentionSubject;
+use hostdyno::measure::Subject;
+use hostdyno::number::Format;
+use hostdyno::workload::{Attention, DEEPSEEK_R1, GPT_OSS_120B, LLAMA_3_1_70B, Phase};
+
+/// One model of each architecture that kernels are compiled for.
+const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
+
+/// A counter of the kernel that ended last.
+fn counter(name: &str) -> u64 {
+    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
+    let mut text = vec![0; 4096];
+    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
+    let used = unsafe {
+        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
+        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
+    };
+    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
+    counters[name].as_u64().expect(name)
+}
+
+fn decode(group: usize, kv_heads: usize, keys: usize, dim: usize) -> Attention {
+    Attention {
+        phase: Phase::Decode,
+        heads: group * kv_heads,
+        kv_heads,
+        queries: 1,
+        keys,
+        qk_dim: dim,
+        v_dim: dim,
+        latent: false,
+        scale_dim: dim,
+    }
+}
+
+fn prefill(heads: usize, queries: usize, keys: usize, qk_dim: usize, v_dim: usize) -> Attention {
+    Attention {
+        phase: Phase::Prefill,
+        heads,
+        kv_heads: heads / 2,
+        queries,
+        keys,
+        qk_dim,
+        v_dim,
+        latent: false,
+        scale_dim: qk_dim,
+    }
+}
+
+/// Prepares, verifies, times and verifies again, as the benches do. Fresh random inputs.
+fn check(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> AttentionSubject {
+    let prepared = AttentionSubject::new(gpu.clone(), 0, problem, format, rand::random());
+    let mut subject = prepared.unwrap_or_else(|error| panic!("{problem} in {format}: {error}"));
+    subject.verify().unwrap_or_else(|error| panic!("{error}"));
+    subject.run(2).expect("timed");
+    subject.verify().unwrap_or_else(|error| panic!("after timing: {error}"));
+    assert!(subject.disqualified().is_some(), "never a figure");
+    subject
+}
+
+#[test]
+fn right_on_every_architecture() {
+    for model in MODELS {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_GPU", model)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            for format in Format::MAIN {
+                check(&gpu, decode(8, 2, 297, 128), format);
+            }
+            check(&gpu, prefill(2, 77, 201, 128, 128), Format::Bf16);
+            check(&gpu, prefill(2, 130, 130, 64, 64), Format::Bf16);
+            check(&gpu, prefill(2, 40, 99, 192, 128), Format::Bf16);
+        });
+        // The child itself has one model.
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn decode_is_right_in_odd_shapes_whatever_the_schedule() {
+    for seed in ["0", "7"] {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            for format in Format::MAIN {
+                // Groups that fill a product, that don't, and none; splits of no equal length; one key.
+                for (group, keys, dim) in
+                    [(16, 300, 128), (5, 131, 64), (9, 257, 64), (1, 1, 128), (8, 17, 64)]
+                {
+                    check(&gpu, decode(group, 1, keys, dim), format);
+                }
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
+    for seed in ["0", "7"] {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            for (queries, keys) in [(1, 1), (129, 129), (3, 300), (128, 131)] {
+                check(&gpu, prefill(2, queries, keys, 64, 64), Format::Bf16);
+                check(&gpu, prefill(2, queries, keys, 128, 128), Format::Bf16);
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn main_loops_meet_no_bank_twice() {
+    in_child(&[], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        let conflicts = |problem, format| {
+            let mut subject = check(&gpu, problem, format);
+            subject.verify().expect("right");
+            counter("bank_conflicts")
+        };
+        for dim in [64, 128] {
+            for format in Format::MAIN {
+                // One block a head for both: what both have in common is the end, where partial results are merged.
+                let (short, long) = (decode(8, 1, 64, dim), decode(8, 1, 128, dim));
+                assert_eq!(conflicts(short, format), conflicts(long, format), "{format} {dim}");
+            }
+        }
+        for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+            let conflicts = conflicts(prefill(2, 130, 130, qk_dim, v_dim), Format::Bf16);
+            assert_eq!(conflicts, 0, "prefill {qk_dim}/{v_dim}");
+        }
+    });
+}
+
+#[test]
+fn the_names_are_the_defaults() {
+    let of =
+        |problem: Attention| AttentionSubject::metric_id(&problem, Format::Bf16, 0).to_string();
+    assert_eq!(of(LLAMA_3_1_70B.decode(8192)), "attention/gpu0/bf16/decode-h64kv8q1s8192d128v128");
+}
+
+#[test]
+fn defaults_run_or_say_why_not() {
+    in_child(&[], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        for problem in [LLAMA_3_1_70B.decode(8192), GPT_OSS_120B.decode(8192)] {
+            for format in Format::MAIN {
+                let path = check(&gpu, problem, format).kernel_path();
+                assert!(path.starts_with("cuda/sm_90a/mma.bf16/decode-"), "{path}");
+                assert_eq!(path.contains("-to-bf16"), format != Format::Bf16, "{path}");
+            }
+        }
+        let refused =
+            |problem, format| match AttentionSubject::new(gpu.clone(), 0, problem, format, 0) {
+                Err(Error::Unavailable(cause)) => cause,
+                other => panic!("{:?}", other.map(|subject| subject.kernel_path())),
+            };
+        assert!(refused(DEEPSEEK_R1.decode(8192), Format::Bf16).contains("absorbed MLA"));
+        assert!(refused(LLAMA_3_1_70B.prefill(64, 64), Format::Mxfp4).contains("no native mxfp4"));
+    });
+}
