@@ -4,8 +4,8 @@
 //! [`gpu::Gpu::open`] answers with the cause, which becomes the reason of the skipped metrics. It is tested
 //! on the emulated driver in `emulator/`, and has run on an H100.
 
-mod best;
 pub mod attention;
+mod best;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;

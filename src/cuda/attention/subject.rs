@@ -18,7 +18,7 @@ use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
 use crate::workload::{Attention, AttentionInputs, Phase, Verified, Weights, verify_attention};
 use crate::{Error, Result};
 
-/// Keys and queries at most, and key/value heads, on the emulated device, which shows that the path works, not how fast.
+/// Keys and queries at most on the emulated device, which shows that the path works, not how fast.
 const EMULATED_KEYS: usize = 300;
 
 /// One attention on one GPU: queries and cache cold, both in one format.
