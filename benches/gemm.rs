@@ -1,4 +1,5 @@
-//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU.
+//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU, and with the feature
+//! `peers` others' in f32.
 
 use std::process::ExitCode;
 
@@ -40,6 +41,16 @@ fn main() -> ExitCode {
                 let unit = gemm::GemmSubject::unit_of(shape, format);
                 plan.add(id, Part::Compute, unit, move || {
                     gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, format, rand::random())
+                });
+            }
+            #[cfg(feature = "peers")]
+            for peer in hostdyno::cpu::Peer::ALL {
+                use hostdyno::cpu::PeerSubject;
+                let cpu = cpu.clone();
+                let id = PeerSubject::metric_id(peer, shape);
+                plan.add(id, Part::Compute, hostdyno::record::Unit::TeraFlops, move || {
+                    let ceiling = Some(cpu.f32()?);
+                    PeerSubject::new(peer, shape, cpu.workers().clone(), ceiling, rand::random())
                 });
             }
         }

@@ -17,8 +17,9 @@ use crate::record::{Ceiling, Origin};
 
 /// Time to measure one ceiling: several hundred milliseconds, long enough for clocks to settle.
 const BUDGET: Duration = Duration::from_millis(600);
-/// Time of one pass over a peak loop: short, so that some passes fall between interruptions on a busy host.
-const PASS: Duration = Duration::from_millis(2);
+/// Time of one pass over a peak loop: hundreds of chunks a worker, so that the last one does not count, and short, so
+/// that some passes fall between interruptions on a busy host.
+const PASS: Duration = Duration::from_millis(5);
 
 /// The CPU with its workers and what was measured of it so far. Clones share everything.
 #[derive(Clone)]
@@ -60,6 +61,14 @@ impl CpuCeilings {
     pub fn of(&self, format: Format) -> Result<Ceilings> {
         let compute = Some(self.peak(Peak::of(self.isa, format))?);
         Ok(Ceilings { compute, dram_read: Some(self.dram_read()?) })
+    }
+
+    /// The ceiling of f32 arithmetic.
+    ///
+    /// # Errors
+    /// When it can't be measured.
+    pub fn f32(&self) -> Result<Ceiling> {
+        self.peak(Peak::F32)
     }
 
     fn dram_read(&self) -> Result<Ceiling> {

@@ -25,17 +25,20 @@ pub enum Isa {
     Avx512Vnni,
     /// AVX-512 with VNNI, BF16 (the bf16 dot product) and VBMI: Sapphire Rapids, Zen 4 and later.
     Avx512Bf16,
+    /// [`Self::Avx512Bf16`] with AMX-BF16 and AMX-INT8, the products of tile registers: Sapphire Rapids and later.
+    Amx,
 }
 
 impl Isa {
     /// Every level, slowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::Amx,
     ];
 
     /// Name in kernel paths and in `HOSTDYNO_ISA`.
@@ -47,6 +50,7 @@ impl Isa {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
         }
     }
 
@@ -55,7 +59,7 @@ impl Isa {
         match self {
             Self::Portable => 128,
             Self::Avx2 | Self::AvxVnni => 256,
-            Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => 512,
+            Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 | Self::Amx => 512,
         }
     }
 
@@ -72,15 +76,16 @@ impl Isa {
                     && has!("avx512vl")
                     && has!("avx512dq")
             };
+            let bf16 =
+                || avx512() && has!("avx512vnni") && has!("avx512bf16") && has!("avx512vbmi");
             match self {
                 Self::Portable => true,
                 Self::Avx2 => avx2(),
                 Self::AvxVnni => avx2() && has!("avxvnni"),
                 Self::Avx512 => avx512(),
                 Self::Avx512Vnni => avx512() && has!("avx512vnni"),
-                Self::Avx512Bf16 => {
-                    avx512() && has!("avx512vnni") && has!("avx512bf16") && has!("avx512vbmi")
-                }
+                Self::Avx512Bf16 => bf16(),
+                Self::Amx => bf16() && super::kernel::amx_granted(),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

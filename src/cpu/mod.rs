@@ -5,15 +5,20 @@
 
 pub mod attention;
 mod clock;
+mod experts;
 pub mod gemm;
 mod isa;
 pub mod kernel;
+#[cfg(feature = "peers")]
+mod peers;
 mod roofline;
 mod subject;
 
 pub use isa::{ISA_VARIABLE, Isa};
+#[cfg(feature = "peers")]
+pub use peers::{Peer, PeerSubject};
 pub use roofline::Ceilings;
-pub use subject::{AttentionSubject, GemmSubject, Peak, PeakSubject};
+pub use subject::{AttentionSubject, ExpertsSubject, GemmSubject, Peak, PeakSubject};
 
 use crate::host;
 

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod criterion_glue;
+pub mod line;
 mod metric;
 mod plan;
 pub mod profile;

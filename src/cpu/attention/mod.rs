@@ -35,7 +35,6 @@ pub struct Attention {
     layout: CacheLayout,
     scores: Box<dyn Kernel>,
     values: Box<dyn Kernel>,
-    isa: Isa,
     workers: usize,
     /// Queries a head of one prefill task.
     block: usize,
@@ -64,7 +63,6 @@ impl Attention {
             block: prefill::block(&problem, group, caches, workers),
             scores,
             values,
-            isa,
             workers: workers.max(1),
         })
     }
@@ -74,9 +72,10 @@ impl Attention {
         &self.layout
     }
 
-    /// The instruction set.
-    pub fn isa(&self) -> Isa {
-        self.isa
+    /// Names of the codes that multiply: scores, and values where that is another.
+    pub fn path(&self) -> String {
+        let (scores, values) = (self.scores.path(), self.values.path());
+        if scores == values { scores.into() } else { format!("{scores}+{values}") }
     }
 
     /// Computes what worker `index` takes of `o`; `next` counts the prefill tasks taken, and starts at zero.
@@ -106,6 +105,7 @@ impl Attention {
             Phase::Prefill => unsafe { prefill::attend(self, q, cache, o, next, rows) },
             Phase::Decode => decode::attend(self, index, q, cache, rows, partials),
         }
+        self.scores.release();
     }
 
     /// After decode: merges the partial results of worker `index`'s share of the heads into `o`.

@@ -16,7 +16,10 @@ const STREAM_ROWS: usize = 16;
 #[derive(Default)]
 pub struct Rows {
     count: usize,
+    /// Whether values are expanded on the fly.
     stream: bool,
+    /// Whether keys are.
+    stream_keys: bool,
     /// Packed queries: for the stream row after row, for the tile block after block of features.
     q: Vec<u32>,
     q_stride: usize,
@@ -39,18 +42,19 @@ impl Rows {
         let kernel = plan.scores.as_ref();
         self.count = rows.iter().map(ExactSizeIterator::len).sum();
         self.stream = self.count <= STREAM_ROWS && !plan.problem.latent;
+        self.stream_keys = self.stream && kernel.streams(self.count.min(kernel.stream_rows()));
         let k = plan.problem.qk_dim;
         let blocks = k.div_ceil(kernel.block());
-        self.q_stride = if self.stream { kernel.units(k) + LANES } else { A_STRIDE };
-        let units = if self.stream { self.q_stride } else { blocks * A_STRIDE };
+        self.q_stride = if self.stream_keys { kernel.units(k) + LANES } else { A_STRIDE };
+        let units = if self.stream_keys { self.q_stride } else { blocks * A_STRIDE };
         self.q.resize(self.count * units + MAX_ROWS * self.q_stride, 0);
         self.factors.clear();
         let mut some = Vec::new();
         let mut above = 0;
         for rows in rows {
-            factors(kernel, q, rows.clone(), self.stream, &mut some);
+            factors(kernel, q, rows.clone(), self.stream_keys, &mut some);
             self.factors.append(&mut some);
-            if self.stream {
+            if self.stream_keys {
                 let to = &mut self.q[above * self.q_stride..];
                 pack_stream(kernel, q, rows.clone(), self.q_stride, to);
             } else {
@@ -123,7 +127,7 @@ impl Rows {
             c: self.scores.as_mut_ptr(),
             c_stride: A_STRIDE,
         };
-        if self.stream {
+        if self.stream_keys {
             // SAFETY: Q is packed for the stream, `first` starts the panels, the scores have room for a page.
             unsafe { whole.run(self.count, columns) };
             return;

@@ -1,10 +1,10 @@
-//! Who computes what: C cut into a grid of parts, one a worker.
+//! Who computes what: C cut into a grid of parts.
 
 use std::ops::Range;
 
 use crate::cpu::kernel::LANES;
 
-/// Rows and columns of C that one worker computes.
+/// Rows and columns of C that are computed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Rows of A and C.
@@ -13,7 +13,7 @@ pub struct Part {
     pub panels: Range<usize>,
 }
 
-/// A grid of workers over C.
+/// A grid of parts over C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     m: usize,
@@ -25,7 +25,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid of `workers` over `m` x `n` whose largest part costs least.
+    /// The grid of `workers` parts over `m` x `n` whose largest part costs least.
     ///
     /// A part of r rows and c columns costs r c for the products, and about r + c times [`PACKING`] for packing its rows
     /// of A and its columns of B, all times K.
@@ -49,7 +49,7 @@ impl Grid {
         (rows.min(self.m), self.panels.div_ceil(self.across) * LANES)
     }
 
-    /// The part of worker `index`: none when there are more workers than parts.
+    /// Part `index`: none when C is too small for as many.
     pub fn part(&self, index: usize) -> Option<Part> {
         let (row, column) = (index / self.across, index % self.across);
         let tiles = cut(self.m.div_ceil(self.tile_rows), self.down, row);

@@ -1,7 +1,8 @@
 //! `C[M,N] = A[M,K] B[N,K]^T` on all cores.
 //!
-//! Weights are packed once ([`pack`]); activations are packed inside the timed call. C is cut into one part a worker
-//! ([`grid`]), and a worker computes its part alone: no worker waits for another. Within a part the loops are those of
+//! Weights are packed once ([`pack`]); activations are packed inside the timed call. C is cut into parts ([`grid`]), and
+//! a worker computes a part alone: no worker waits for another. Small products have one part a worker; large ones a few,
+//! which are taken as workers become free, since CPUs that others use too are not equally fast. Within a part the loops are those of
 //! Goto and van de Geijn (Anatomy of High-Performance Matrix Multiplication, 2008):
 //!
 //! ```text
@@ -19,6 +20,8 @@ mod pack;
 mod stream;
 pub(in crate::cpu) mod tiles;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::kernel::{Kernel, LANES, RowFactor, kernel};
 use super::{Caches, Isa};
 use crate::number::{Format, Matrix};
@@ -35,8 +38,16 @@ pub struct Gemm {
     layout: Layout,
     kernel: Box<dyn Kernel>,
     grid: Grid,
+    parts: usize,
+    shared: bool,
     blocking: Blocking,
 }
+
+/// Most parts a worker.
+const SHARES: usize = 4;
+
+/// Fewest elements of C of a part where there are several a worker: smaller ones would be packed for too often.
+const LEAST_SHARE: usize = 128 * 256;
 
 /// One worker's buffers: they belong to the worker that touches them first.
 #[derive(Default)]
@@ -88,9 +99,13 @@ impl Gemm {
         shape.check(format)?;
         let kernel = kernel(isa, format)
             .ok_or_else(|| Error::Unavailable(format!("this CPU lacks {isa}")))?;
-        let grid = Grid::new(m, n, workers.max(1), kernel.tile_size().0);
+        let workers = workers.max(1);
+        let shares = (m * n / (workers * LEAST_SHARE)).clamp(1, SHARES);
+        let parts = workers * shares;
+        let grid = Grid::new(m, n, parts, kernel.tile_size().0);
         let blocking = Blocking::new(kernel.as_ref(), caches, grid.largest(), k);
-        Ok(Self { shape, layout: Layout { format, n, k }, kernel, grid, blocking })
+        let layout = Layout { format, n, k };
+        Ok(Self { shape, layout, kernel, grid, parts, shared: shares > 1, blocking })
     }
 
     /// Where the weights are to be packed.
@@ -98,25 +113,47 @@ impl Gemm {
         self.layout
     }
 
-    /// The part of C that worker `index` computes: none when there are more workers than parts.
-    pub fn part(&self, index: usize) -> Option<Part> {
-        self.grid.part(index)
+    /// The parts of C that worker `index` of `workers` computes, if every worker is equally fast.
+    pub fn parts(&self, index: usize, workers: usize) -> impl Iterator<Item = Part> {
+        (index..self.parts).step_by(workers).filter_map(|part| self.grid.part(part))
     }
 
-    /// The instruction set.
-    pub fn isa(&self) -> Isa {
-        self.kernel.isa()
-    }
-
-    /// Computes worker `index`'s part of `c`.
+    /// Computes worker `index`'s parts of `c`; `next` counts the parts taken, and starts at zero.
     ///
     /// # Safety
-    /// `c` must be valid for `M x N` f32, and no other thread may access this worker's part of it meanwhile; every
-    /// worker's part is another.
+    /// `c` must be valid for `M x N` f32, and nobody but the workers may access it meanwhile; each worker index is used
+    /// once.
     ///
     /// # Panics
     /// When `a` or `weights` has another format or size than planned.
     pub unsafe fn multiply(
+        &self,
+        index: usize,
+        next: &AtomicUsize,
+        (a, weights): (&Matrix, &[u8]),
+        c: *mut f32,
+        scratch: &mut Scratch,
+    ) {
+        let mut part = if self.shared { next.fetch_add(1, Ordering::Relaxed) } else { index };
+        while part < self.parts {
+            // SAFETY: the caller's contract; no other worker has this part.
+            unsafe { self.multiply_part(part, a, weights, c, scratch) };
+            part = if self.shared { next.fetch_add(1, Ordering::Relaxed) } else { self.parts };
+        }
+        self.kernel.release();
+    }
+
+    /// Name of the code that multiplies.
+    pub fn path(&self) -> &'static str {
+        let rows = self.grid.largest().0;
+        if self.kernel.streams(rows) { self.kernel.stream_path() } else { self.kernel.path() }
+    }
+
+    /// Computes part `index` of `c`.
+    ///
+    /// # Safety
+    /// `c` must be valid for `M x N` f32, and no other thread may access this part of it meanwhile.
+    unsafe fn multiply_part(
         &self,
         index: usize,
         a: &Matrix,
@@ -132,7 +169,7 @@ impl Gemm {
         let rows = part.rows.len();
         // SAFETY: `part` lies within C, and is this worker's alone.
         unsafe {
-            if rows <= self.kernel.stream_rows() {
+            if self.kernel.streams(rows) {
                 stream::multiply(self, part, a, weights, c, scratch);
             } else {
                 block::multiply(self, part, a, weights, c, scratch);

@@ -35,10 +35,10 @@ fn check(isa: Isa, format: Format, m: usize, n: usize, k: usize, workers: usize,
     };
     gemm.layout().pack(&b, 0..gemm.layout().panels(), packed);
     let mut c = vec![f32::NAN; m * n];
-    let mut scratch = Scratch::default();
+    let (mut scratch, next) = (Scratch::default(), AtomicUsize::new(0));
     for index in 0..workers {
         // SAFETY: C has M x N elements, and there is one thread.
-        unsafe { gemm.multiply(index, &a, packed, c.as_mut_ptr(), &mut scratch) };
+        unsafe { gemm.multiply(index, &next, (&a, packed), c.as_mut_ptr(), &mut scratch) };
     }
     let (expected, magnitude) = expected(&a, &b);
     for (i, (&got, (&want, &magnitude))) in
@@ -58,7 +58,7 @@ fn check(isa: Isa, format: Format, m: usize, n: usize, k: usize, workers: usize,
 fn every_path_format_and_odd_shape() {
     let seed = rand::random::<u64>() >> 1;
     println!("seed {seed}");
-    let shapes: [(usize, usize, usize); 21] = [
+    let shapes: [(usize, usize, usize); 22] = [
         (1, 1, 1),
         (1, 17, 3),
         (1, 64, 64),
@@ -80,6 +80,8 @@ fn every_path_format_and_odd_shape() {
         (64, 64, 64),
         (101, 103, 107),
         (131, 257, 1543),
+        // Several parts a worker.
+        (257, 523, 70),
     ];
     for isa in Isa::detected() {
         for format in Format::ALL {

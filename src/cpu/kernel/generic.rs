@@ -83,8 +83,8 @@ struct Generic<T, Tile, Stream, U, Top> {
 impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
     for Generic<T, Tile, Stream, U, Top>
 {
-    fn isa(&self) -> Isa {
-        self.isa
+    fn path(&self) -> &'static str {
+        self.isa.name()
     }
     fn tile_size(&self) -> (usize, usize) {
         (T::ROWS, T::PANELS)

@@ -5,6 +5,8 @@
 //! what the blocked algorithm of [`crate::cpu::gemm`] sees: one instruction set and one format, chosen at run time.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -20,6 +22,7 @@ mod source;
 mod target;
 
 use super::Isa;
+use super::clock::bf16_dot_pays;
 use crate::number::Format;
 
 pub use finish::{Merge, RowFactor, Sums};
@@ -38,7 +41,7 @@ pub const BLOCK_UNITS: usize = 512;
 pub const A_STRIDE: usize = BLOCK_UNITS + 16;
 
 /// Most rows of a register tile.
-pub const MAX_ROWS: usize = 14;
+pub const MAX_ROWS: usize = 32;
 
 /// Most panels of a register tile or a stream.
 pub const MAX_PANELS: usize = STREAMS;
@@ -51,12 +54,20 @@ pub const MAX_PANELS: usize = STREAMS;
     reason = "the constructor proved that the CPU has the instructions"
 )]
 pub trait Kernel: Send + Sync {
-    /// The instruction set that it uses.
-    fn isa(&self) -> Isa;
+    /// Name of the code behind [`Kernel::tile`], for kernel paths.
+    fn path(&self) -> &'static str;
+    /// Name of the code behind [`Kernel::stream`].
+    fn stream_path(&self) -> &'static str {
+        self.path()
+    }
     /// Rows and panels of the register tile.
     fn tile_size(&self) -> (usize, usize);
     /// Most rows of a stream.
     fn stream_rows(&self) -> usize;
+    /// Whether `rows` rows are faster by the stream than by the tile.
+    fn streams(&self, rows: usize) -> bool {
+        rows <= self.stream_rows()
+    }
     /// Elements of K in one block.
     fn block(&self) -> usize;
     /// Units of A of `k` elements.
@@ -83,6 +94,10 @@ pub trait Kernel: Send + Sync {
     unsafe fn stream(&self, rows: usize, panels: usize, span: Span);
     /// What [`Kernel::peak`] multiplies.
     fn operands(&self) -> Operands;
+    /// Units of K that one step of [`Kernel::peak`] multiplies.
+    fn peak_depth(&self) -> usize {
+        1
+    }
     /// Runs the tile's dot instruction on operands that stay in registers and L1: [`Span::count`] turns of two steps, a
     /// tile of sums, a row of [`Operands::units`] for each row, a line for each panel.
     unsafe fn peak(&self, span: Span);
@@ -94,7 +109,12 @@ pub trait Kernel: Send + Sync {
     unsafe fn transpose(&self, transpose: Transpose);
     /// Adds a tile to C.
     unsafe fn merge(&self, merge: Merge);
+    /// Gives back what the calling thread's tiles hold of the core.
+    fn release(&self) {}
 }
+
+#[cfg(target_arch = "x86_64")]
+pub use amx::permission::granted as amx_granted;
 
 /// The kernels of `isa` for `format`; none when this CPU lacks the instructions.
 pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
@@ -103,19 +123,31 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
     }
     Some(match (isa, format) {
         #[cfg(target_arch = "x86_64")]
+        (Isa::Amx, Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2) => {
+            amx::bf16(generic::bf16_dot::<avx512::Avx512Bf16>(Isa::Avx512Bf16, format))
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Amx, Format::Int8) => {
+            amx::bytes(generic::quad_dot::<avx512::Avx512Vnni>(Isa::Avx512Vnni))
+        }
+        #[cfg(target_arch = "x86_64")]
         (Isa::Avx512Bf16, Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2) => {
-            generic::bf16_dot::<avx512::Avx512Bf16>(isa, format)
+            if bf16_dot_pays() {
+                generic::bf16_dot::<avx512::Avx512Bf16>(isa, format)
+            } else {
+                without_dots::<avx512::Avx512>(Isa::Avx512, format)
+            }
         }
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx512Vnni | Isa::Avx512Bf16, Format::Int8) => {
-            generic::quad_dot::<avx512::Avx512Vnni>(isa)
+            generic::quad_dot::<avx512::Avx512Vnni>(Isa::Avx512Vnni)
         }
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Vnni | Isa::Avx512Bf16, Format::Mxfp4) => {
-            generic::mxfp4::<avx512::Avx512Vnni>(isa)
+        (Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx, Format::Mxfp4) => {
+            generic::mxfp4::<avx512::Avx512Vnni>(Isa::Avx512Vnni)
         }
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Avx512Vnni, _) => without_dots::<avx512::Avx512>(isa, format),
+        (Isa::Avx512 | Isa::Avx512Vnni, _) => without_dots::<avx512::Avx512>(Isa::Avx512, format),
         #[cfg(target_arch = "x86_64")]
         (Isa::AvxVnni, Format::Int8) => generic::quad_dot::<avx2::AvxVnni>(isa),
         #[cfg(target_arch = "x86_64")]
@@ -124,6 +156,18 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
         (Isa::Avx2 | Isa::AvxVnni, _) => without_dots::<avx2::Avx2>(isa, format),
         _ => without_dots::<portable::Portable>(isa, format),
     })
+}
+
+/// The kernel by bf16 dot products or tiles, whether [`kernel`] takes it or not: what the peak of `isa` is measured with.
+pub fn bf16_dots(isa: Isa) -> Option<Box<dyn Kernel>> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 if isa.available() => {
+            Some(generic::bf16_dot::<avx512::Avx512Bf16>(isa, Format::Bf16))
+        }
+        Isa::Amx => kernel(isa, Format::Bf16),
+        _ => None,
+    }
 }
 
 /// The kernels of an instruction set without dot products.
@@ -145,8 +189,8 @@ pub fn values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni => generic::values::<avx2::Avx2>(isa, format),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
-            generic::values::<avx512::Avx512>(isa, format)
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
+            generic::values::<avx512::Avx512>(Isa::Avx512, format)
         }
         _ => generic::values::<portable::Portable>(isa, format),
     })

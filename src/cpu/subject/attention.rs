@@ -175,7 +175,7 @@ impl Subject for AttentionSubject {
     }
 
     fn kernel_path(&self) -> String {
-        format!("cpu/{}", self.plan.isa())
+        format!("cpu/{}", self.plan.path())
     }
 
     fn cache(&self) -> Cache {

@@ -1,6 +1,7 @@
 //! A product as something that can be timed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cpu::gemm::{Gemm, Scratch};
@@ -50,19 +51,18 @@ impl Copies {
         let mut buffer = Buffer::new(count * stride, Pages::Transparent)?;
         let packed = Disjoint::new(buffer.as_mut_slice::<u8>());
         workers.run(|worker| {
-            let part = gemm.part(worker.index());
-            // Workers that share panels read them from where the one with the first rows put them.
-            let Some(panels) = part.filter(|part| part.rows.start == 0).map(|part| part.panels)
-            else {
-                return;
-            };
             let bytes = layout.panel_bytes();
-            for copy in 0..count {
+            let parts = gemm.parts(worker.index(), worker.count());
+            // Parts that share panels find them where the one with the first rows put them.
+            let first = parts.filter(|part| part.rows.start == 0).map(|part| part.panels);
+            for (panels, copy) in
+                first.flat_map(|panels| (0..count).map(move |copy| (panels.clone(), copy)))
+            {
                 let start = copy * stride;
                 let range = start + panels.start * bytes..start + panels.end * bytes;
                 // SAFETY: the parts with the first rows have disjoint panels.
                 let to = unsafe { packed.slice(range) };
-                layout.pack(weights, panels.clone(), to);
+                layout.pack(weights, panels, to);
             }
         });
         Ok(Self { a: vec![a.clone(); count], weights: buffer, stride })
@@ -130,15 +130,14 @@ impl GemmSubject {
     fn multiply(&mut self, turns: &[usize]) -> Elapsed {
         let Self { gemm, copies, c, scratch, workers, .. } = self;
         let c = Shared(c.as_mut_ptr());
+        let taken: Vec<_> = turns.iter().map(|_| AtomicUsize::new(0)).collect();
         Elapsed(workers.timed(|worker| {
             let mut scratch =
                 scratch[worker.index()].lock().unwrap_or_else(PoisonError::into_inner);
-            for &copy in turns {
-                let (a, weights) = (&copies.a[copy], copies.weights(copy));
-                // SAFETY: C has M x N elements, and each worker writes its own part.
-                unsafe {
-                    gemm.multiply(worker.index(), a, weights, c.get(), &mut scratch);
-                }
+            for (&copy, next) in turns.iter().zip(&taken) {
+                let inputs = (&copies.a[copy], copies.weights(copy));
+                // SAFETY: C has M x N elements, each index is used once, and the barrier parts the products.
+                unsafe { gemm.multiply(worker.index(), next, inputs, c.get(), &mut scratch) };
                 // The next product waits for this one, as the next layer does.
                 worker.barrier();
             }
@@ -180,7 +179,7 @@ impl Subject for GemmSubject {
     }
 
     fn kernel_path(&self) -> String {
-        format!("cpu/{}", self.gemm.isa())
+        format!("cpu/{}", self.gemm.path())
     }
 
     fn cache(&self) -> Cache {
