@@ -100,7 +100,7 @@ fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Strin
 /// Each metric's change as a point on its interval, around a line at no change.
 fn plot(rows: &[Row]) -> String {
     let ends = |row: &Row| row.ratio_ci95.map_or([row.ratio, row.ratio], |ci| [ci.low, ci.high]);
-    let finite = rows.iter().flat_map(|row| ends(row)).filter(|end| end.is_finite() && *end > 0.0);
+    let finite = rows.iter().flat_map(ends).filter(|end| end.is_finite() && *end > 0.0);
     // At least 5 % either way, so that nothing looks dramatic; at most a factor of four.
     let span = finite.map(|end| end.ln().abs()).fold(0.05, f64::max).min(4f64.ln());
     let x = |ratio: f64| LABEL + WIDTH / 2.0 * (1.0 + (ratio.ln() / span).clamp(-1.0, 1.0));
