@@ -26,7 +26,7 @@ __device__ __forceinline__ void mma_int8(int (&d)[4], const unsigned int (&a)[4]
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// 16 x 8 x 32, fp8 E4M3 in, f32 out (sm_89 up; on sm_90 the assembler makes f16 instructions of it).
+// 16 x 8 x 32, fp8 E4M3 in, f32 out (sm_89, sm_120; on sm_90 and sm_100 the assembler makes f16 instructions of it).
 __device__ __forceinline__ void mma_fp8(float (&d)[4], const unsigned int (&a)[4], unsigned int b0, unsigned int b1) {
     asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])

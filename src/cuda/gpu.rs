@@ -101,14 +101,6 @@ impl Gpu {
         self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE).map(u64::from)
     }
 
-    /// Peak clock of the multiprocessors in kHz.
-    ///
-    /// # Errors
-    /// When the driver does not tell.
-    pub fn clock_khz(&self) -> Result<u32> {
-        self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)
-    }
-
     /// Bytes of shared memory that one block can have.
     ///
     /// # Errors

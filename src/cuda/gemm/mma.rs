@@ -63,6 +63,20 @@ impl Tile {
         self.stages * ((self.m + self.n) * self.row_bytes + scale_rows * scale_bytes)
     }
 
+    /// Whether the kernel can be built with this tile for `format` within its registers: what it asserts, and that a
+    /// warp's 64 x 64 sums leave none for block scales.
+    pub const fn suits(self, format: Format) -> bool {
+        let (warp_m, warp_n) = (self.m / self.warps.0, self.n / self.warps.1);
+        let rows_at_once = self.threads() / (self.row_bytes / 16);
+        let plain = rows_at_once.is_multiple_of(8)
+            && warp_m.is_multiple_of(16)
+            && warp_n.is_multiple_of(16);
+        let scales = warp_n.is_multiple_of(32)
+            && (warp_m.is_multiple_of(32) || self.m == 16)
+            && warp_m * warp_n < 4096;
+        plain && (scales || !matches!(format, Format::Mxfp4))
+    }
+
     /// Tiles that cover C.
     const fn count(self, problem: Gemm) -> u32 {
         (problem.m.div_ceil(self.m as usize) * problem.n.div_ceil(self.n as usize)) as u32
@@ -101,21 +115,24 @@ pub struct Mma {
 /// A block of 128 x 256 reads the fewest bytes a product that registers allow; 128 x 128 leaves room for two blocks a
 /// multiprocessor, so that one computes while the other writes C, and suits the 99 KiB of shared memory of Ada and of
 /// Blackwell's workstation chips; the smaller ones fill a chip with less work.
-const LARGE: [Tile; 6] = [
-    Tile::new(128, 256, 128, 4, (2, 4)),
+const LARGE: [Tile; 7] = [
+    Tile::new(128, 256, 128, 3, (2, 4)),
     Tile::new(256, 128, 128, 4, (4, 2)),
     Tile::new(128, 128, 128, 3, (2, 2)),
+    Tile::new(128, 128, 128, 2, (4, 2)),
     Tile::new(128, 128, 64, 4, (2, 2)),
     Tile::new(64, 128, 128, 3, (2, 2)),
     Tile::new(64, 64, 128, 4, (2, 2)),
 ];
 
 /// Tiles for up to 16 rows, where only the bytes under way matter: 16 rows of A, and B in as long rows as fit.
-const DECODE: [Tile; 4] = [
+const DECODE: [Tile; 6] = [
+    Tile::new(16, 64, 256, 6, (1, 4)),
     Tile::new(16, 64, 256, 4, (1, 4)),
-    Tile::new(16, 64, 128, 4, (1, 2)),
+    Tile::new(16, 128, 256, 4, (1, 4)),
     Tile::new(16, 128, 128, 5, (1, 4)),
-    Tile::new(16, 32, 128, 6, (1, 1)),
+    Tile::new(16, 64, 128, 6, (1, 2)),
+    Tile::new(16, 32, 128, 6, (1, 2)),
 ];
 
 /// Rows of C up to which [`DECODE`] is used.
@@ -130,8 +147,9 @@ impl Mma {
             Format::Fp8E4m3 if capability < 89 => {
                 Some(format!("no native fp8 tensor instruction on {architecture}"))
             }
-            Format::Fp8E4m3 if capability == 90 => {
-                Some("mma.sync e4m3 on sm_90 is emulated with f16".into())
+            // The assembler makes F2FP and HMMA of it, for 10.0 too, whose own unit is tcgen05's.
+            Format::Fp8E4m3 if (90..120).contains(&capability) => {
+                Some(format!("mma.sync e4m3 on {architecture} is emulated with f16"))
             }
             Format::Fp8E4m3 => None,
             Format::Fp8E5m2 => Some("no kernel for fp8-e5m2".into()),
@@ -160,12 +178,13 @@ impl Mma {
         }
         let tiles: &[Tile] = if problem.m <= DECODE_ROWS { &DECODE } else { &LARGE };
         let limit = shared_limit(architecture);
-        let fitting = tiles.iter().filter(|tile| tile.shared_bytes(format) <= limit);
+        let fitting =
+            tiles.iter().filter(|tile| tile.suits(format) && tile.shared_bytes(format) <= limit);
         let candidates = fitting.flat_map(|&tile| {
-            // As many parts as fill the chip about once, twice, four times; each with K enough to fill the stages.
+            // As many parts as give each multiprocessor a block, or two; each with K enough to fill the stages.
             let (tiles, depth) = (tile.count(problem), tile.depth(problem, format));
             let most = (depth / tile.stages).max(1);
-            let fills: &[u32] = if problem.m <= DECODE_ROWS { &[2, 4] } else { &[1] };
+            let fills: &[u32] = if problem.m <= DECODE_ROWS { &[1, 2] } else { &[1] };
             let mut parts: Vec<u32> =
                 fills.iter().map(|fill| (fill * multiprocessors / tiles).clamp(1, most)).collect();
             parts.dedup();
@@ -292,7 +311,7 @@ mod tests {
         let has = |format| ARCHITECTURES.map(|chip| Mma::lacks(chip, format).is_none());
         assert_eq!(has(Format::Bf16), [true; 6]);
         assert_eq!(has(Format::Int8), [true; 6]);
-        assert_eq!(has(Format::Fp8E4m3), [false, false, true, false, true, true]);
+        assert_eq!(has(Format::Fp8E4m3), [false, false, true, false, false, true]);
         assert_eq!(has(Format::Mxfp4), [false, false, false, false, false, true]);
     }
 
