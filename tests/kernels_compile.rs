@@ -1,5 +1,6 @@
 //! Every kernel compiles, to PTX and on to machine code, for every architecture that it is meant for.
 
+use hostdyno::cuda::gemm::{Path, Wgmma};
 use hostdyno::cuda::nvrtc::Compiled;
 use hostdyno::cuda::peak::{Instruction, Loop};
 use hostdyno::cuda::{kernels, nvrtc};
@@ -54,5 +55,29 @@ fn streaming_kernels_move_16_bytes_an_instruction() {
     ] {
         let ptx = nvrtc::compile(&kernel.into(), "sm_120a").expect("compiles").ptx;
         assert!(ptx.contains(instruction), "{} has no {instruction}", kernel.file);
+    }
+}
+
+#[test]
+fn every_wgmma_tile_compiles_for_hopper_to_its_instruction() {
+    for (format, instruction) in [
+        (Format::Bf16, "k16.f32.bf16.bf16"),
+        (Format::Fp8E4m3, "k32.f32.e4m3.e4m3"),
+        (Format::Int8, "k32.s32.s8.s8"),
+    ] {
+        let tiles = Wgmma::candidates("sm_90a", format);
+        assert!(tiles.len() >= 3, "{format}");
+        for tile in tiles {
+            let build = tile.build().expect("a candidate has a kernel");
+            let compiled = nvrtc::compile(&build, "sm_90a");
+            let Compiled { ptx, cubin } = compiled.unwrap_or_else(|error| panic!("{error}"));
+            assert!(cubin.starts_with(b"\x7fELF"), "{}", tile.name());
+            let wgmma = format!("wgmma.mma_async.sync.aligned.m64n{}{instruction}", tile.n);
+            assert!(ptx.contains(&wgmma), "{}", tile.name());
+            // In clusters, an operand goes to both blocks at once.
+            assert_eq!(ptx.contains(".multicast::cluster"), tile.cluster > 1, "{}", tile.name());
+            // Sums stay in registers.
+            assert!(!ptx.contains(".local"), "{}", tile.name());
+        }
     }
 }

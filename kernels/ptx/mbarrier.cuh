@@ -24,9 +24,10 @@ __device__ __forceinline__ void mbarrier_arrive(unsigned int barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-// Arrives once on a barrier of another block of the cluster: an address from `cluster_address`.
+// Arrives once on a barrier of another block of the cluster: an address from `cluster_address`. Orders nothing that this
+// thread wrote: a release to the cluster costs a fence of the whole device.
 __device__ __forceinline__ void mbarrier_arrive_cluster(unsigned int barrier) {
-    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
+    asm volatile("mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
 // Whether the phase of parity `parity` is over; waits a moment for it.

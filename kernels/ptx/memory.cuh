@@ -29,3 +29,8 @@ __device__ __forceinline__ unsigned int load_shared(unsigned int address) {
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
     return v;
 }
+
+// 8 bytes to shared memory, by their address there.
+__device__ __forceinline__ void store_shared(unsigned int address, float2 v) {
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(v.x), "f"(v.y) : "memory");
+}

@@ -17,7 +17,7 @@ __device__ __forceinline__ void wgmma_wait() {
 }
 
 // Orders ordinary writes to shared memory before reads of it by products and tensor copies.
-__device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async;" ::: "memory"); }
+__device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // Descriptor of a matrix with rows of 128 bytes of k, one after the other, in the 128-byte swizzle: chunk c of 16 bytes of
 // row r is at c ^ (r % 8). `address` is where the first row starts, a multiple of 1024, plus 32 for each step along k.
@@ -50,7 +50,7 @@ __device__ __forceinline__ unsigned long long wgmma_descriptor(const void* addre
     WGMMA_16(kind, d, i), WGMMA_16(kind, d, i + 16), WGMMA_16(kind, d, i + 32), WGMMA_16(kind, d, i + 48)
 #define WGMMA_128(kind, d, i) WGMMA_64(kind, d, i), WGMMA_64(kind, d, i + 64)
 
-// One instruction: `a` and `b` from wgmma_operand; adds to D where `add` is not 0, else overwrites it.
+// One instruction: `a` and `b` from wgmma_descriptor; adds to D where `add` is not 0, else overwrites it.
 #define WGMMA(name, type, kind, count, first, second, third, instruction, tail)                                        \
     __device__ __forceinline__ void name(type(&d)[count], unsigned long long a, unsigned long long b, int add) {       \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" third ", 0;\n"                                               \

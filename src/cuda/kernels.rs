@@ -46,6 +46,24 @@ kernel!(
     "attention_prefill_sm80.cu",
     "Causal attention of a chunk in bf16; needs dimensions and tiles."
 );
+kernel!(
+    GEMM_BF16_WGMMA,
+    "gemm_bf16_wgmma",
+    "gemm_bf16_sm90.cu",
+    "C = A B^T in bf16 on wgmma; needs a tile."
+);
+kernel!(
+    GEMM_FP8_WGMMA,
+    "gemm_fp8_wgmma",
+    "gemm_fp8_sm90.cu",
+    "C = A B^T in fp8 E4M3 on wgmma; needs a tile."
+);
+kernel!(
+    GEMM_INT8_WGMMA,
+    "gemm_int8_wgmma",
+    "gemm_int8_sm90.cu",
+    "C = A B^T in int8 on wgmma; needs a tile."
+);
 
 kernel!(PEAK_BF16, "peak_bf16", "peak_bf16_sm80.cu", "Peak of bf16 `mma.sync`.");
 kernel!(PEAK_INT8, "peak_int8", "peak_int8_sm80.cu", "Peak of int8 `mma.sync`.");
@@ -67,6 +85,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("attention/codes.cuh", include_str!("../../kernels/attention/codes.cuh")),
     ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
     ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
+    ("gemm_wgmma_sm90.cuh", include_str!("../../kernels/gemm_wgmma_sm90.cuh")),
     ("peak_mma.cuh", include_str!("../../kernels/peak_mma.cuh")),
     ("peak_wgmma.cuh", include_str!("../../kernels/peak_wgmma.cuh")),
     ("ptx/arithmetic.cuh", include_str!("../../kernels/ptx/arithmetic.cuh")),

@@ -12,6 +12,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod nvrtc;
 pub mod peak;
+pub mod tensor_map;
 pub mod vram;
 
 pub use gate::Gate;

@@ -8,6 +8,7 @@
 //!   exactly and only the additions round: at most K of them on the way of a term, in any order, in any number of
 //!   partial sums, with or without FMA. The 4 are the row scales of fp8, wherever they are applied. Fewer roundings
 //!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two.
+//!   A unit that cuts off more than f32 would has what [`Sums`] allows on top.
 //! - **int8**: the sum is exact in i32; conversion to f32 and the two row scales round once each: 3 u |c|, to first
 //!   order. A kernel that sums in f32 does not fit.
 //! - The oracle's own sum in f64 may be off by (K + 1) 2^-53 S. That matters where an int8 sum is zero and nothing else
@@ -30,6 +31,7 @@ use rayon::prelude::*;
 
 use super::dot::{Row, dot, dot_error};
 use super::rounding::{self, F32, FLUSHED};
+use super::sums::Sums;
 use super::verified::{Comparisons, check_length};
 use super::{Gemm, Verified};
 use crate::number::{Format, Matrix};
@@ -54,7 +56,15 @@ const SCALE_ROUNDINGS: usize = 4;
 /// [`Error::Wrong`] with the first output outside its tolerance, or when C has another size; [`Error::Input`] when
 /// the matrices don't belong together.
 pub fn verify_gemm(a: &Matrix, b: &Matrix, c: &[f32]) -> Result<Verified> {
-    verify_gemm_seeded(a, b, c, rand::random())
+    verify_gemm_summed(a, b, c, Sums::F32)
+}
+
+/// [`verify_gemm`] of a unit that adds up products as `sums` says.
+///
+/// # Errors
+/// As [`verify_gemm`].
+pub fn verify_gemm_summed(a: &Matrix, b: &Matrix, c: &[f32], sums: Sums) -> Result<Verified> {
+    verify(a, b, c, sums, rand::random())
 }
 
 /// [`verify_gemm`] with the sample that an earlier error named by its seed.
@@ -62,6 +72,10 @@ pub fn verify_gemm(a: &Matrix, b: &Matrix, c: &[f32]) -> Result<Verified> {
 /// # Errors
 /// As [`verify_gemm`].
 pub fn verify_gemm_seeded(a: &Matrix, b: &Matrix, c: &[f32], seed: u64) -> Result<Verified> {
+    verify(a, b, c, Sums::F32, seed)
+}
+
+fn verify(a: &Matrix, b: &Matrix, c: &[f32], sums: Sums, seed: u64) -> Result<Verified> {
     if a.format != b.format || a.columns != b.columns {
         return Err(Error::input(
             format!("A is {} with K = {}, B {} with {}", a.format, a.columns, b.format, b.columns),
@@ -71,7 +85,7 @@ pub fn verify_gemm_seeded(a: &Matrix, b: &Matrix, c: &[f32], seed: u64) -> Resul
     let problem = Gemm::new(a.rows, b.rows, a.columns);
     problem.check(a.format)?;
     check_length("C", c.len(), problem.m * problem.n)?;
-    let oracle = Oracle { a, b, c };
+    let oracle = Oracle { a, b, c, sums };
     let comparisons = if problem.flops() / 2 <= SMALL {
         oracle.everything(problem)
     } else {
@@ -86,6 +100,7 @@ struct Oracle<'a> {
     a: &'a Matrix,
     b: &'a Matrix,
     c: &'a [f32],
+    sums: Sums,
 }
 
 /// Whose rows are decoded once and kept, while those of the other operand are decoded one after the other.
@@ -162,6 +177,7 @@ impl Oracle<'_> {
             Format::Int8 => ((1.0 + F32).powi(3) - 1.0) * product.sum.abs(),
             Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 | Format::Mxfp4 => {
                 rounding::accumulation(terms + SCALE_ROUNDINGS) * product.magnitude
+                    + self.sums.cut_off(&x.values, &y.values)
             }
         };
         let own = dot_error(terms) * product.magnitude;

@@ -14,6 +14,7 @@ mod gemm_oracle;
 mod memory;
 mod model;
 mod rounding;
+mod sums;
 mod verified;
 
 #[cfg(test)]
@@ -23,9 +24,10 @@ pub use attention::{Attention, AttentionInputs, Phase};
 pub use attention_oracle::{Weights, verify_attention, verify_attention_seeded};
 pub use defaults::{Extent, Named, default_attentions, default_gemms};
 pub use gemm::Gemm;
-pub use gemm_oracle::{verify_gemm, verify_gemm_seeded};
+pub use gemm_oracle::{verify_gemm, verify_gemm_seeded, verify_gemm_summed};
 pub use model::{
     DEEPSEEK_R1, Dense, Experts, GPT_OSS_120B, Heads, LLAMA_3_1_70B, MODELS, Model, QWEN3_235B,
     Role,
 };
+pub use sums::Sums;
 pub use verified::Verified;

@@ -136,7 +136,7 @@ const DECODE: [Tile; 6] = [
 ];
 
 /// Rows of C up to which [`DECODE`] is used.
-const DECODE_ROWS: usize = 16;
+pub(super) const DECODE_ROWS: usize = 16;
 
 impl Mma {
     /// Why `architecture` has no such instruction for `format`, or `None` when it does.

@@ -9,9 +9,11 @@ mod matrix;
 mod mma;
 mod path;
 mod subject;
+mod wgmma;
 
 pub use ceiling::ceiling;
 pub use matrix::DeviceMatrix;
 pub use mma::{Mma, Tile};
 pub use path::{Multiply, Operands, Path, paths};
 pub use subject::GemmSubject;
+pub use wgmma::Wgmma;

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use cudarc::driver::CudaSlice;
 
 use super::matrix::DeviceMatrix;
-use super::mma::Mma;
+use super::mma::{DECODE_ROWS, Mma};
+use super::wgmma::Wgmma;
 use crate::cuda::Gpu;
 use crate::number::Format;
-use crate::workload::Gemm;
+use crate::workload::{Gemm, Sums};
 use crate::{Error, Result};
 
 /// The operands of one problem in device memory.
@@ -44,24 +45,30 @@ pub trait Multiply {
     /// # Errors
     /// When the driver refuses the launch.
     fn enqueue(&mut self, operands: &mut Operands, copy: usize) -> Result<()>;
+
+    /// How its unit adds up, as far as that is not as good as f32.
+    fn sums(&self) -> Sums {
+        Sums::F32
+    }
 }
 
 /// The kernels that can multiply `problem` in `format` on `gpu`, best guess first.
 ///
+/// On sm_90a only those on `wgmma`, which `mma.sync` can't keep up with, except for few rows, where memory is what counts.
+///
 /// # Errors
 /// [`Error::Unavailable`] with the cause when the chip has no instruction for the format.
 pub fn paths(gpu: &Gpu, problem: Gemm, format: Format) -> Result<Vec<Box<dyn Path>>> {
-    let mut paths: Vec<Box<dyn Path>> = Vec::new();
-    let mma = Mma::candidates(gpu.architecture(), gpu.multiprocessors()?, problem, format);
-    let lacking = match mma {
-        Ok(candidates) => {
-            paths.extend(candidates.into_iter().map(|c| Box::new(c) as Box<dyn Path>));
-            None
-        }
-        Err(cause) => Some(cause),
-    };
-    match lacking {
-        Some(cause) if paths.is_empty() => Err(Error::Unavailable(cause)),
-        _ => Ok(paths),
+    let wgmma = Wgmma::candidates(gpu.architecture(), format);
+    let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(gpu.architecture(), format).is_none();
+    if !wgmma.is_empty() && !few_rows {
+        return Ok(boxed(wgmma));
     }
+    Mma::candidates(gpu.architecture(), gpu.multiprocessors()?, problem, format)
+        .map(boxed)
+        .map_err(Error::Unavailable)
+}
+
+fn boxed<P: Path + 'static>(paths: Vec<P>) -> Vec<Box<dyn Path>> {
+    paths.into_iter().map(|path| Box::new(path) as Box<dyn Path>).collect()
 }

@@ -10,7 +10,7 @@ use crate::cuda::{Gate, Gpu};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
-use crate::workload::{Gemm, Verified, verify_gemm};
+use crate::workload::{Gemm, Verified, verify_gemm_summed};
 use crate::{Error, Result};
 
 /// Products that each path is timed for when one is chosen: a round to warm up, and one that counts.
@@ -203,7 +203,7 @@ impl Subject for GemmSubject {
         self.chosen.enqueue(&mut self.operands, self.rotation.advance())?;
         stream.memcpy_dtoh(&self.operands.c, &mut outputs).map_err(|e| driver("read C", e))?;
         stream.synchronize().map_err(|e| driver("multiply", e))?;
-        verify_gemm(&self.a, &self.b, &outputs)
+        verify_gemm_summed(&self.a, &self.b, &outputs, self.chosen.sums())
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {

@@ -1,0 +1,20 @@
+// C = A B^T in int8 on Hopper's wgmma: see gemm_wgmma_sm90.cuh.
+#include "gemm_wgmma_sm90.cuh"
+
+struct Int8 {
+    using Element = signed char;
+    using Sum = int;
+    static constexpr bool SCALED = true;
+
+    static __device__ __forceinline__ void multiply(Sum (&sums)[TILE_N / 2], unsigned long long a, unsigned long long b,
+                                                    int add) {
+        wgmma_int8(sums, a, b, add);
+    }
+};
+
+extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THREADS, 1)
+gemm_int8_wgmma(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
+               const __grid_constant__ TensorMap map_c, float* __restrict__ c, const float* __restrict__ scale_a,
+               const float* __restrict__ scale_b, int m, int n, int k) {
+    gemm<Int8>(&map_a, &map_b, &map_c, c, scale_a, scale_b, m, n, k);
+}
