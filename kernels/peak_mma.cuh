@@ -43,6 +43,9 @@ __device__ __forceinline__ void peak(const unsigned int* operands, unsigned int 
     unsigned int hash = 0;
     const unsigned long long nanoseconds = global_nanoseconds(), cycles = multiprocessor_cycles();
     for (unsigned int round = 0; round < rounds; ++round) {
+        // Each round computes the same: without this, the compiler would do it once.
+#pragma unroll
+        for (int i = 0; i < A_TILES; ++i) opaque(a[i][0]);
 #pragma unroll
         for (int i = 0; i < A_TILES * B_TILES * 4; ++i) d[i / 4 / B_TILES][i / 4 % B_TILES][i % 4] = 0;
 #pragma unroll 4
