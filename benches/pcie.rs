@@ -2,18 +2,12 @@
 
 use std::process::ExitCode;
 
-use hostdyno::cuda::Gpu;
 use hostdyno::measure::{Plan, bench};
-use hostdyno::record::{Part, Unit};
-use hostdyno::transfer::{Direction, Transfer};
+use hostdyno::transfer;
 
 fn main() -> ExitCode {
     bench("pcie", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
-        for direction in Direction::ALL {
-            plan.add(direction.metric(0), Part::Pcie, Unit::GigaBytes, move || {
-                Transfer::new(Gpu::open(0)?, 0, direction)
-            });
-        }
+        transfer::plan(plan, 0);
         Ok(())
     })
 }

@@ -1,19 +1,13 @@
-//! Device memory: read, write, copy.
+//! A GPU's memory and caches.
 
 use std::process::ExitCode;
 
-use hostdyno::cuda::Gpu;
-use hostdyno::cuda::vram::{Operation, Vram};
+use hostdyno::cuda::vram;
 use hostdyno::measure::{Plan, bench};
-use hostdyno::record::{Part, Unit};
 
 fn main() -> ExitCode {
     bench("vram", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
-        for operation in Operation::ALL {
-            plan.add(operation.metric(0), Part::Vram, Unit::GigaBytes, move || {
-                Vram::new(Gpu::open(0)?, 0, operation)
-            });
-        }
+        vram::plan(plan, 0);
         Ok(())
     })
 }

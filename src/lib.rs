@@ -3,7 +3,7 @@
 //! Modules import downwards in this order, and no part imports another part (but for [`transfer`], which drives the
 //! device through [`cuda`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
-//! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts; and, over records,
+//! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which knows every kernel; and, over records,
 //! [`compare`] < [`report`] < [`cli`]. `number`, `workload` and `compare` do no I/O and know no device.
 
 pub mod error;
@@ -23,6 +23,7 @@ pub mod storage;
 pub mod transfer;
 
 pub mod ceilings;
+pub mod selftest;
 
 pub mod compare;
 

@@ -5,11 +5,12 @@ use cudarc::driver::sys;
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
+use hostdyno::cuda::launch::{Launch, LaunchSubject};
 use hostdyno::cuda::peak::{self, Loop, TensorPeak};
-use hostdyno::cuda::vram::{Operation, Vram};
+use hostdyno::cuda::vram::{Chase, Chunk, Gather, L2Read, Level, Operation, Vram};
 use hostdyno::measure::Subject;
 use hostdyno::number::Format;
-use hostdyno::transfer::{Direction, Transfer};
+use hostdyno::transfer::{CopyLatency, Direction, Engine, Kind, Problem, Site, Transfer};
 
 /// One model of each architecture that kernels are compiled for.
 const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
@@ -99,14 +100,67 @@ fn a_wrong_sum_of_a_peak_loop_is_noticed() {
 fn copies_between_host_and_device_are_right() {
     in_child(&[], &[], || {
         let gpu = Gpu::open(0).expect("a device");
-        for direction in Direction::ALL {
-            let mut subject = Transfer::new(gpu.clone(), 0, direction).expect("prepared");
-            subject.verify().expect("right");
-            subject.run(3).expect("timed");
-            subject.verify().expect("right after timing, too");
-            assert!(subject.disqualified().is_some(), "never a figure");
+        for direction in [Direction::HostToDevice, Direction::DeviceToHost, Direction::Both] {
+            for memory in Kind::ALL {
+                for engine in [Engine::Copy, Engine::Multiprocessors] {
+                    let problem = Problem {
+                        direction,
+                        memory,
+                        engine,
+                        site: Site::FirstTouch,
+                        bytes: 256 << 20,
+                    };
+                    let mut subject = Transfer::new(gpu.clone(), 0, problem).expect("prepared");
+                    if memory == Kind::Pageable && engine == Engine::Multiprocessors {
+                        assert!(subject.verify().is_err(), "the device can't reach it");
+                        continue;
+                    }
+                    try_out(&mut subject);
+                }
+            }
+        }
+        for direction in Direction::ONE_WAY {
+            try_out(&mut CopyLatency::new(gpu.clone(), 0, direction, 4096).expect("prepared"));
         }
     });
+}
+
+/// Verifies, times and verifies again, as the benches do.
+fn try_out(subject: &mut impl Subject) {
+    let name = subject.metric();
+    subject.verify().unwrap_or_else(|error| panic!("{name}: {error}"));
+    subject.run(3).unwrap_or_else(|error| panic!("{name}: {error}"));
+    subject.verify().unwrap_or_else(|error| panic!("{name}, after timing: {error}"));
+    assert!(subject.disqualified().is_some(), "never a figure");
+    assert!(subject.conditions()["gpu"]["nvml"].is_string(), "says that there is no NVML");
+    assert_eq!(subject.throttled(), None);
+}
+
+#[test]
+fn caches_latencies_chunks_and_launches_are_right_on_every_architecture() {
+    for model in MODELS {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_GPU", model)], &[], || {
+            let gpu = || Gpu::open(0).expect("a device");
+            for chunk in Chunk::ALL {
+                let mut gather = Gather::subject(gpu(), 0, chunk).expect("prepared");
+                try_out(&mut gather);
+                gather.verify().expect("right");
+                let bytes = 32 * counter("global_load_sectors");
+                let read = gather.work().bytes_read;
+                assert!(bytes >= read && bytes < read + read / 4, "{chunk:?}: {bytes} for {read}");
+            }
+            try_out(&mut L2Read::subject(gpu(), 0).expect("prepared"));
+            for level in Level::ALL {
+                try_out(&mut Chase::subject(gpu(), 0, level).expect("prepared"));
+            }
+            for launch in Launch::ALL {
+                try_out(&mut LaunchSubject::new(gpu(), 0, launch).expect("prepared"));
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
 }
 
 /// Prepares, verifies, times and verifies once more, as the benches do.
@@ -142,7 +196,8 @@ fn a_failing_device_is_an_error_with_its_cause() {
 
 #[test]
 fn silent_corruption_is_noticed() {
-    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "wrong@1")], &[], || {
+    // The first two launches fill the copies.
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "wrong@3")], &[], || {
         assert!(matches!(measure(Operation::Write), Err(Error::Wrong(_))));
     });
 }

@@ -11,7 +11,7 @@ const ARCHITECTURES: [&str; 6] = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a"
 
 #[test]
 fn every_kernel_compiles_for_every_architecture() {
-    for kernel in kernels::ALL {
+    for &kernel in kernels::ALL {
         for architecture in ARCHITECTURES {
             let compiled = nvrtc::compile(&kernel.into(), architecture);
             let Compiled { ptx, cubin } = compiled.unwrap_or_else(|error| panic!("{error}"));
@@ -52,6 +52,9 @@ fn streaming_kernels_move_16_bytes_an_instruction() {
         (kernels::VRAM_READ, "ld.global.nc.L1::no_allocate.v4.u32"),
         (kernels::VRAM_WRITE, "st.global.cs.v4.u32"),
         (kernels::VRAM_COPY, "ld.global.nc.L1::no_allocate.v4.u32"),
+        (kernels::VRAM_TRIAD, "ld.global.nc.L1::no_allocate.v4.u32"),
+        (kernels::VRAM_GATHER, "ld.global.nc.L1::no_allocate.v4.u32"),
+        (kernels::L2_READ, "ld.global.cg.v4.u32"),
     ] {
         let ptx = nvrtc::compile(&kernel.into(), "sm_120a").expect("compiles").ptx;
         assert!(ptx.contains(instruction), "{} has no {instruction}", kernel.file);

@@ -34,3 +34,27 @@ __device__ __forceinline__ unsigned int load_shared(unsigned int address) {
 __device__ __forceinline__ void store_shared(unsigned int address, float2 v) {
     asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(v.x), "f"(v.y) : "memory");
 }
+
+// 16 bytes, kept in the second-level cache only.
+__device__ __forceinline__ uint4 load_second_level(const uint4* address) {
+    uint4 v;
+    asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(address)
+                 : "memory");
+    return v;
+}
+
+// 4 bytes, kept in the second-level cache only.
+__device__ __forceinline__ unsigned int load_second_level(const unsigned int* address) {
+    unsigned int v;
+    asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(v) : "l"(address) : "memory");
+    return v;
+}
+
+// 4 bytes, kept in every cache.
+__device__ __forceinline__ unsigned int load_cached(const unsigned int* address) {
+    unsigned int v;
+    asm volatile("ld.global.ca.u32 %0, [%1];" : "=r"(v) : "l"(address) : "memory");
+    return v;
+}

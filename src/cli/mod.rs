@@ -12,6 +12,7 @@ mod order;
 mod output;
 mod report;
 mod runs;
+mod selftest;
 mod topology;
 
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ enum Verb {
     NoiseFloor(noise_floor::Arguments),
     /// Print the order in which to measure two settings
     Order(order::Arguments),
+    /// Check every GPU kernel against the oracle, on the GPU that is here
+    Selftest(selftest::Arguments),
     /// Remove the synthetic models that benches made
     Clean,
 }
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Verb::Compare(arguments) => compare::run(&arguments, &store, &output),
         Verb::NoiseFloor(arguments) => done(noise_floor::run(&arguments, &store, &output)),
         Verb::Order(arguments) => done(order::run(&arguments, &output)),
+        Verb::Selftest(arguments) => done(selftest::run(&arguments, &output)),
         Verb::Clean => done(clean::run(&output)),
     };
     exit_code(outcome)

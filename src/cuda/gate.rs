@@ -19,6 +19,9 @@ const QUEUE: u64 = 256;
 /// Nanoseconds after which the gate opens by itself.
 const PATIENCE: u64 = 5_000_000_000;
 
+const ONE_THREAD: LaunchConfig =
+    LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
+
 /// One `u32` of page-locked host memory that the device can read.
 struct Flag(NonNull<u32>);
 
@@ -51,9 +54,17 @@ impl Drop for Flag {
     }
 }
 
+/// Turns of the kernel that measures the clock, on real devices: about a tenth of a millisecond.
+const CLOCK_TURNS: u32 = 4096;
+/// The same on the emulated device.
+const EMULATED_CLOCK_TURNS: u32 = 16;
+
 /// A gate and its flags.
 pub struct Gate {
     kernel: CudaFunction,
+    clock: CudaFunction,
+    /// Cycles and nanoseconds of the clock kernel.
+    clocks: CudaSlice<u64>,
     open: Flag,
     timed_out: CudaSlice<u32>,
 }
@@ -65,10 +76,17 @@ impl Gate {
     /// When the kernel can't be compiled or memory can't be had.
     pub fn new(gpu: &Gpu) -> Result<Self> {
         let timed_out = gpu.stream().alloc_zeros(1).map_err(|e| driver("allocate a flag", e))?;
-        Ok(Self { kernel: gpu.load(kernels::GATE)?, open: Flag::new(gpu)?, timed_out })
+        Ok(Self {
+            kernel: gpu.load(kernels::GATE)?,
+            clock: gpu.load(kernels::CLOCK)?,
+            clocks: gpu.stream().alloc_zeros(2).map_err(|e| driver("allocate clocks", e))?,
+            open: Flag::new(gpu)?,
+            timed_out,
+        })
     }
 
-    /// Device time of `iterations` calls of `enqueue`, each of which queues one iteration on `gpu`'s stream.
+    /// Device time of `iterations` calls of `enqueue`, each of which queues one iteration on `gpu`'s stream. Notes what
+    /// the device says about itself meanwhile, and how fast its clock runs right after.
     ///
     /// # Errors
     /// When queueing or running fails, or the host was too slow to open the gate.
@@ -85,7 +103,25 @@ impl Gate {
             milliseconds += f64::from(self.time_batch(gpu, batch, &mut enqueue)?);
             left -= batch;
         }
+        self.sample_clock(gpu)?;
         Ok(Duration::from_secs_f64(milliseconds / 1e3))
+    }
+
+    fn sample_clock(&mut self, gpu: &Gpu) -> Result<()> {
+        let emulated = gpu.disqualified().is_some();
+        let turns = if emulated { EMULATED_CLOCK_TURNS } else { CLOCK_TURNS };
+        // SAFETY: the arguments are those of kernels/clock_sm80.cu; the clocks are two words that outlive the launch.
+        unsafe {
+            let mut clock = gpu.stream().launch_builder(&self.clock);
+            clock.arg(&turns).arg(&mut self.clocks);
+            clock.launch(ONE_THREAD).map_err(|e| driver("launch the clock", e))?;
+        }
+        let clocks =
+            gpu.stream().clone_dtoh(&self.clocks).map_err(|e| driver("read a clock", e))?;
+        if clocks[1] > 0 {
+            gpu.note_clock(clocks[0] as f64 / clocks[1] as f64 * 1e3);
+        }
+        Ok(())
     }
 
     fn time_batch(
@@ -96,14 +132,12 @@ impl Gate {
     ) -> Result<f32> {
         let stream = gpu.stream();
         self.open.set(0);
-        let one_thread =
-            LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
         let address = self.open.address();
         // SAFETY: the arguments are those of kernels/gate_sm80.cu; both pointers outlive the launch.
         unsafe {
             let mut gate = stream.launch_builder(&self.kernel);
             gate.arg(&address).arg(&PATIENCE).arg(&mut self.timed_out);
-            gate.launch(one_thread).map_err(|e| driver("launch the gate", e))?;
+            gate.launch(ONE_THREAD).map_err(|e| driver("launch the gate", e))?;
         }
         // Whatever goes wrong from here on, the gate must be opened.
         let timing = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
@@ -114,6 +148,7 @@ impl Gate {
         });
         self.open.set(1);
         let (start, stop) = queued?;
+        gpu.monitor().observe();
         let elapsed = start.elapsed_ms(&stop).map_err(|e| driver("run the queued work", e))?;
         let late = stream.clone_dtoh(&self.timed_out).map_err(|e| driver("read a flag", e))?;
         if late != [0] {

@@ -1,14 +1,19 @@
 //! One GPU: its context, stream and properties; kernels compiled for it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
 use cudarc::nvrtc::Ptx;
+use serde_json::{Value, json};
 
 use super::kernels::Build;
+use super::monitor::Monitor;
 use super::nvrtc;
+use crate::measure::statistics::quantile;
 use crate::{Error, Result};
 
 /// What the emulated driver of the tests puts into its device's name.
@@ -21,6 +26,9 @@ pub struct Gpu {
     name: String,
     architecture: String,
     pci_address: String,
+    monitor: Monitor,
+    /// MHz of a multiprocessor's clock after every timed group.
+    clocks: RefCell<Vec<f64>>,
 }
 
 impl Gpu {
@@ -50,7 +58,13 @@ impl Gpu {
             context.compute_capability().map_err(|e| driver("read the compute capability", e))?;
         let architecture = architecture(major, minor);
         let pci_address = pci_address(&context).map_err(|e| driver("read the PCI address", e))?;
-        Ok(Rc::new(Self { context, stream, name, architecture, pci_address }))
+        let monitor = if name.contains(EMULATED) {
+            Monitor::absent("the device is emulated")
+        } else {
+            Monitor::new(&pci_address)
+        };
+        let clocks = RefCell::default();
+        Ok(Rc::new(Self { context, stream, name, architecture, pci_address, monitor, clocks }))
     }
 
     /// The driver's name of the device.
@@ -73,6 +87,38 @@ impl Gpu {
         self.name
             .contains(EMULATED)
             .then(|| format!("{} runs on the CPU: its times mean nothing", self.name))
+    }
+
+    /// What NVML says about the device.
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    /// Notes the clock that a kernel measured right after timed work.
+    pub(super) fn note_clock(&self, megahertz: f64) {
+        self.clocks.borrow_mut().push(megahertz);
+    }
+
+    /// The device's present state, for a record's conditions.
+    pub fn conditions(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([("gpu".into(), self.monitor.now())])
+    }
+
+    /// What was seen while the device worked, for a record's details.
+    pub fn details(&self) -> BTreeMap<String, Value> {
+        let mut details = BTreeMap::from([("gpu_under_load".into(), self.monitor.under_load())]);
+        let mut clocks = self.clocks.borrow().clone();
+        clocks.sort_by(f64::total_cmp);
+        if let (Some(low), Some(high)) = (clocks.first(), clocks.last()) {
+            let clocks = json!({"median": quantile(&clocks, 0.5), "min": low, "max": high});
+            details.insert("sm_mhz".into(), clocks);
+        }
+        details
+    }
+
+    /// Why the device could not do what it can while it worked; `None` when nothing but its power limit held it.
+    pub fn throttled(&self) -> Option<String> {
+        self.monitor.throttled()
     }
 
     /// The context.

@@ -65,6 +65,12 @@ kernel!(
     "C = A B^T in int8 on wgmma; needs a tile."
 );
 
+kernel!(VRAM_TRIAD, "vram_triad", "vram_triad_sm80.cu", "Adds two ranges of device memory.");
+kernel!(VRAM_GATHER, "vram_gather", "vram_gather_sm80.cu", "Reads chunks of memory in any order.");
+kernel!(L2_READ, "l2_read", "l2_read_sm80.cu", "Reads the second-level cache.");
+kernel!(CHASE, "chase", "chase_sm80.cu", "Follows a chain; needs the constant `FIRST_LEVEL`.");
+kernel!(EMPTY, "empty", "empty_sm80.cu", "Does nothing.");
+kernel!(CLOCK, "clock_rate", "clock_sm80.cu", "Measures the multiprocessor's clock.");
 kernel!(PEAK_BF16, "peak_bf16", "peak_bf16_sm80.cu", "Peak of bf16 `mma.sync`.");
 kernel!(PEAK_INT8, "peak_int8", "peak_int8_sm80.cu", "Peak of int8 `mma.sync`.");
 kernel!(PEAK_FP8, "peak_fp8", "peak_fp8_sm89.cu", "Peak of fp8 `mma.sync`.");
@@ -74,7 +80,8 @@ kernel!(PEAK_INT8_WGMMA, "peak_int8_wgmma", "peak_int8_sm90a.cu", "Peak of int8 
 kernel!(PEAK_FP8_WGMMA, "peak_fp8_wgmma", "peak_fp8_sm90a.cu", "Peak of fp8 `wgmma`.");
 
 /// Every kernel that compiles without constants.
-pub const ALL: [Kernel; 4] = [GATE, VRAM_READ, VRAM_WRITE, VRAM_COPY];
+pub const ALL: &[Kernel] =
+    &[CLOCK, EMPTY, GATE, L2_READ, VRAM_COPY, VRAM_GATHER, VRAM_READ, VRAM_TRIAD, VRAM_WRITE];
 
 /// The loops of the tensor peaks; they need the constant `TURNS`.
 pub const PEAKS: [Kernel; 7] =
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn sources_are_whole() {
-        for kernel in ALL.into_iter().chain(PEAKS) {
+        for &kernel in ALL.iter().chain(&PEAKS) {
             let source = Build::from(kernel).source();
             assert!(!source.contains("#include"), "{}: unknown header", kernel.file);
             assert!(source.contains(&format!("{}(", kernel.entry)), "{}: no entry", kernel.file);

@@ -10,10 +10,14 @@ pub mod gate;
 pub mod gemm;
 pub mod gpu;
 pub mod kernels;
+pub mod launch;
+pub mod monitor;
 pub mod nvrtc;
 pub mod peak;
 pub mod tensor_map;
+pub mod timed;
 pub mod vram;
 
 pub use gate::Gate;
 pub use gpu::Gpu;
+pub use timed::{Task, Timed};

@@ -121,6 +121,7 @@ impl Arguments {
         let seconds = |s: f64| std::time::Duration::from_secs_f64(s.min(1e6));
         Budget {
             warm_up: self.warm_up_time.map_or(budget.warm_up, seconds),
+            settle: self.warm_up_time.map_or(budget.settle, seconds),
             sampling: self.measurement_time.map_or(budget.sampling, seconds),
             noise_target: budget.noise_target,
             samples: self.sample_size.map_or(budget.samples, |n| n..=n),

@@ -1,6 +1,7 @@
 //! One metric from its preparation to its record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::criterion_glue;
 use super::plan::Planned;
@@ -85,19 +86,30 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     record.work = subject.work();
     record.kernel_path = subject.kernel_path();
     let before = subject.verify()?;
-    let conditions_before = Conditions::sample();
+    let (conditions_before, device_before) = (Conditions::sample(), subject.conditions());
     let disqualified = subject.disqualified();
+    let settle = if subject.settles() { budget.settle } else { Duration::ZERO };
+    let budget = &Budget { settle, ..budget.clone() };
     let mut run = |iterations| Ok(subject.run(iterations)?.0);
     let sampled =
         if disqualified.is_some() { sample_token(&mut run)? } else { sample(budget, &mut run)? };
+    let device_after = subject.conditions();
     let conditions_after = Conditions::sample();
     // Asked now: some ceilings (a PCIe link) are what they are only under load.
     record.ceiling = subject.ceiling();
     keep(record, sampled, budget)?;
+    if let (State::Ok | State::Noisy, Some(reason)) = (record.state, subject.throttled()) {
+        (record.state, record.reason) = (State::Throttled, Some(reason));
+    }
     if let Some(reason) = disqualified {
         (record.state, record.reason) = (State::Invalid, Some(reason));
     }
     record.conditions = Conditions::between(&conditions_before, &conditions_after);
+    for (moment, device) in [("before", device_before), ("after", device_after)] {
+        if let Some(serde_json::Value::Object(map)) = record.conditions.get_mut(moment) {
+            map.extend(device);
+        }
+    }
     observe(record, subject.as_ref());
     // From here on there are samples: a wrong result now makes them invalid, and they are kept to show it.
     let after = subject.verify()?;
@@ -120,6 +132,10 @@ fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<
     record.warm_up_iterations = sampled.warm_up_iterations;
     record.stop = Some(sampled.stop);
     record.details.insert("warm_up_plateau".into(), sampled.plateau.into());
+    if let Some(burst) = sampled.burst.filter(|_| !budget.settle.is_zero()) {
+        let burst = record.unit.value(&record.work, burst);
+        record.details.insert("burst".into(), burst.into());
+    }
     Ok(())
 }
 
@@ -136,8 +152,6 @@ fn worst(a: Verified, b: Verified) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::measure::{Elapsed, Profile};
     use crate::record::{Ceiling, MetricId, Origin, Part, Unit};

@@ -18,7 +18,7 @@ pub mod statistics;
 mod subject;
 pub mod validity;
 
-pub use plan::Plan;
+pub use plan::{Plan, Planned};
 pub use profile::{Budget, Profile};
 pub use rotation::Rotation;
 pub use session::bench;

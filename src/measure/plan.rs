@@ -29,8 +29,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(super) const fn new(profile: Profile) -> Self {
+    /// Nothing is planned yet.
+    pub const fn new(profile: Profile) -> Self {
         Self { profile, metrics: Vec::new() }
+    }
+
+    /// What was planned, in order.
+    pub fn into_metrics(self) -> Vec<Planned> {
+        self.metrics
     }
 
     /// The profile that the user chose: how many shapes, how large.

@@ -56,13 +56,14 @@ impl Profile {
 
     /// What one metric may cost.
     pub const fn budget(self) -> Budget {
-        let (warm_up_ms, sampling_ms, noise_target) = match self {
-            Self::Quick => (300, 500, 0.05),
-            Self::Standard => (1_000, 2_000, 0.02),
-            Self::Thorough => (5_000, 15_000, 0.005),
+        let (warm_up_ms, settle_ms, sampling_ms, noise_target) = match self {
+            Self::Quick => (300, 0, 500, 0.05),
+            Self::Standard => (1_000, 3_000, 2_000, 0.02),
+            Self::Thorough => (5_000, 5_000, 15_000, 0.005),
         };
         Budget {
             warm_up: Duration::from_millis(warm_up_ms),
+            settle: Duration::from_millis(settle_ms),
             sampling: Duration::from_millis(sampling_ms),
             noise_target,
             samples: MIN_SAMPLES..=MAX_SAMPLES,
@@ -81,6 +82,9 @@ pub const MAX_SAMPLES: usize = 100;
 pub struct Budget {
     /// Most time to wait for a plateau.
     pub warm_up: Duration,
+    /// Least time of work before the first sample, for subjects that have to settle: GPU clocks were seen to swing for about
+    /// 3 s (CUTLASS, "GEMM Performance Measurement Methodology Guidelines").
+    pub settle: Duration,
     /// Most time to spend on samples, once there are the fewest.
     pub sampling: Duration,
     /// Sampling ends when half the 95 % interval of the median over the median is below this.

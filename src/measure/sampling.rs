@@ -40,6 +40,8 @@ pub struct Sampled {
     pub batch: u64,
     /// Iterations before the first sample.
     pub warm_up_iterations: u64,
+    /// Seconds of one iteration of the fastest warm-up step: what the device does before it is hot or at its power limit.
+    pub burst: Option<f64>,
     /// Whether warm-up ended on a plateau rather than on its budget.
     pub plateau: bool,
     /// Why sampling ended.
@@ -82,7 +84,14 @@ pub fn sample(budget: &Budget, mut run: impl FnMut(u64) -> Result<Duration>) -> 
             break Stop::NoiseTarget;
         }
     };
-    Ok(Sampled { samples, batch, warm_up_iterations: warm.iterations, plateau: warm.plateau, stop })
+    Ok(Sampled {
+        samples,
+        batch,
+        warm_up_iterations: warm.iterations,
+        burst: Some(warm.burst),
+        plateau: warm.plateau,
+        stop,
+    })
 }
 
 /// The fewest samples, of one iteration each, without warm-up: for a device whose times mean nothing, and whose
@@ -96,6 +105,7 @@ pub fn sample_token(mut run: impl FnMut(u64) -> Result<Duration>) -> Result<Samp
         samples,
         batch: 1,
         warm_up_iterations: 0,
+        burst: None,
         plateau: false,
         stop: Stop::SampleCount,
     })
@@ -110,15 +120,19 @@ struct WarmUp {
     /// Seconds of one iteration at the end: the median of the last steps.
     seconds: f64,
     iterations: u64,
+    /// Seconds of one iteration of the fastest step.
+    burst: f64,
     plateau: bool,
 }
 
 fn warm_up(budget: &Budget, seconds_of_one: &mut impl FnMut(u64) -> Result<f64>) -> Result<WarmUp> {
     let (mut spent, mut iterations, mut batch) = (Spent::start(), 0, 1);
+    let (most, mut burst) = (budget.warm_up.max(budget.settle), f64::INFINITY);
     let mut last = Vec::with_capacity(PLATEAU_STEPS + 1);
     loop {
         let seconds = seconds_of_one(batch)?;
         iterations += batch;
+        burst = burst.min(seconds);
         spent.add(seconds * batch as f64);
         last.push(seconds);
         if last.len() > PLATEAU_STEPS {
@@ -128,8 +142,8 @@ fn warm_up(budget: &Budget, seconds_of_one: &mut impl FnMut(u64) -> Result<f64>)
         sorted.sort_by(f64::total_cmp);
         let plateau = sorted.len() == PLATEAU_STEPS
             && sorted[PLATEAU_STEPS - 1] <= sorted[0] * PLATEAU_TOLERANCE;
-        if plateau || spent.total() >= budget.warm_up {
-            return Ok(WarmUp { seconds: quantile(&sorted, 0.5), iterations, plateau });
+        if (plateau && spent.total() >= budget.settle) || spent.total() >= most {
+            return Ok(WarmUp { seconds: quantile(&sorted, 0.5), iterations, burst, plateau });
         }
         batch = batch_of(budget.warm_up / STEPS, seconds);
     }
@@ -172,7 +186,16 @@ mod tests {
     }
 
     fn standard() -> Budget {
-        Profile::Standard.budget()
+        Budget { settle: Duration::ZERO, ..Profile::Standard.budget() }
+    }
+
+    #[test]
+    fn what_has_to_settle_is_not_sampled_before() {
+        // As fast as it gets for a second, then slower by a tenth: the first plateau is not the last.
+        let droop = |i: u64| if i < 1000 { 1e-3 } else { 1.1e-3 };
+        let sampled = sample(&Profile::Standard.budget(), series(droop)).expect("sampled");
+        assert!(sampled.samples.iter().all(|s| (s - 1.1e-3).abs() < 1e-9), "{sampled:?}");
+        assert!((sampled.burst.expect("seen") - 1e-3).abs() < 1e-9);
     }
 
     #[test]

@@ -56,6 +56,22 @@ pub trait Subject {
         Default::default()
     }
 
+    /// Whether the device's clock falls for seconds under this load, since it heats up or reaches its power limit: then
+    /// it works for [`super::Budget::settle`] before the first sample.
+    fn settles(&self) -> bool {
+        false
+    }
+
+    /// State of the device that does the work, for the record's conditions: asked before the first run and after the last.
+    fn conditions(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
+        Default::default()
+    }
+
+    /// Why the device could not do what it can while it was timed: heat, a failing power supply. Asked after the last run.
+    fn throttled(&self) -> Option<String> {
+        None
+    }
+
     /// Why the figure must not be used, however well it was taken: the device is emulated.
     fn disqualified(&self) -> Option<String> {
         None

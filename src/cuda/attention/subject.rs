@@ -277,11 +277,19 @@ impl Subject for AttentionSubject {
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
         let Launch { plan, copies, .. } = &self.launch;
-        BTreeMap::from([
-            ("device".into(), self.gpu.name().into()),
-            ("copies".into(), copies.len().into()),
-            ("grid".into(), serde_json::json!([plan.grid.0, plan.grid.1])),
-        ])
+        let mut details = self.gpu.details();
+        details.insert("device".into(), self.gpu.name().into());
+        details.insert("copies".into(), copies.len().into());
+        details.insert("grid".into(), serde_json::json!([plan.grid.0, plan.grid.1]));
+        details
+    }
+
+    fn conditions(&self) -> BTreeMap<String, serde_json::Value> {
+        self.gpu.conditions()
+    }
+
+    fn throttled(&self) -> Option<String> {
+        self.gpu.throttled()
     }
 
     fn disqualified(&self) -> Option<String> {

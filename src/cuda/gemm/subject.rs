@@ -212,11 +212,24 @@ impl Subject for GemmSubject {
     }
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
-        BTreeMap::from([
-            ("device".into(), self.gpu.name().into()),
-            ("copies".into(), self.operands.a.len().into()),
-            ("tried_seconds".into(), serde_json::json!(self.tried)),
-        ])
+        let mut details = self.gpu.details();
+        details.insert("device".into(), self.gpu.name().into());
+        details.insert("copies".into(), self.operands.a.len().into());
+        details.insert("tried_seconds".into(), serde_json::json!(self.tried));
+        details
+    }
+
+    /// Products that fill the tensor cores reach the board's power limit; a row at a time does not.
+    fn settles(&self) -> bool {
+        self.operands.problem.m > 64
+    }
+
+    fn conditions(&self) -> BTreeMap<String, serde_json::Value> {
+        self.gpu.conditions()
+    }
+
+    fn throttled(&self) -> Option<String> {
+        self.gpu.throttled()
     }
 
     fn disqualified(&self) -> Option<String> {

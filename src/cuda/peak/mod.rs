@@ -10,7 +10,38 @@ mod operands;
 mod subject;
 mod theory;
 
+use super::gpu::Gpu;
+use crate::measure::Plan;
+use crate::number::Format;
+use crate::record::Part;
+
 pub use loops::{Instruction, Loop};
 pub use measured::measured;
 pub use subject::TensorPeak;
 pub use theory::{boost_clock, is_geforce, operations_per_cycle, theoretical};
+
+/// Plans the peaks of GPU `ordinal`: the best loop of each format, then those of warp instructions where they differ.
+pub fn plan(plan: &mut Plan, ordinal: usize) {
+    let gpu = Gpu::open(ordinal).map_err(|error| error.to_string());
+    let architecture = gpu.as_ref().map_or("", |gpu| gpu.architecture());
+    for format in Format::MAIN {
+        match gpu.as_ref().map_err(Clone::clone).and_then(|_| Loop::best(format, architecture)) {
+            Ok(best) => add(plan, ordinal, best, true),
+            Err(cause) => {
+                let none = Loop { format, instruction: Instruction::Mma };
+                let id = TensorPeak::metric_of(none, ordinal, true);
+                plan.skip(id, Part::Compute, TensorPeak::unit_of(format), cause);
+            }
+        }
+        if let Some(warps) = Loop::warps(format, architecture) {
+            add(plan, ordinal, warps, false);
+        }
+    }
+}
+
+fn add(plan: &mut Plan, ordinal: usize, which: Loop, best: bool) {
+    let id = TensorPeak::metric_of(which, ordinal, best);
+    plan.add(id, Part::Compute, TensorPeak::unit_of(which.format), move || {
+        TensorPeak::new(Gpu::open(ordinal)?, ordinal, which)
+    });
+}

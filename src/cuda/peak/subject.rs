@@ -211,7 +211,7 @@ impl Subject for TensorPeak {
     }
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
-        let mut details = BTreeMap::new();
+        let mut details = self.gpu.details();
         let (low, high) = self
             .clocks
             .iter()
@@ -221,6 +221,19 @@ impl Subject for TensorPeak {
             details.insert("sm_mhz_in_kernel".into(), clocks);
         }
         details
+    }
+
+    /// Tensor cores at work reach the board's power limit.
+    fn settles(&self) -> bool {
+        true
+    }
+
+    fn conditions(&self) -> BTreeMap<String, serde_json::Value> {
+        self.gpu.conditions()
+    }
+
+    fn throttled(&self) -> Option<String> {
+        self.gpu.throttled()
     }
 
     fn disqualified(&self) -> Option<String> {

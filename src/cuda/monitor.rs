@@ -1,0 +1,216 @@
+//! What NVML says about a device while it works: clocks, throttle reasons, power, temperature, link, other processes.
+//!
+//! Read-only. Where there is no NVML (the emulated device, a container without it) the record says so, and nothing else
+//! changes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nvml_wrapper::bitmasks::device::ThrottleReasons;
+use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor};
+use nvml_wrapper::{Device, Nvml};
+use serde_json::{Value, json};
+
+/// Least time between two readings under load: NVML refreshes power and clocks about ten times a second.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Reasons for lowered clocks that mean that the device could not do what it can: heat, or a power supply that asked for
+/// less. (The power cap is no such reason: work that fills the tensor cores reaches it on every board.)
+const SLOWDOWNS: ThrottleReasons = ThrottleReasons::HW_SLOWDOWN
+    .union(ThrottleReasons::SW_THERMAL_SLOWDOWN)
+    .union(ThrottleReasons::HW_THERMAL_SLOWDOWN)
+    .union(ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN);
+
+/// Name of every reason in records.
+const REASONS: [(ThrottleReasons, &str); 9] = [
+    (ThrottleReasons::GPU_IDLE, "idle"),
+    (ThrottleReasons::APPLICATIONS_CLOCKS_SETTING, "applications clocks setting"),
+    (ThrottleReasons::SW_POWER_CAP, "power cap"),
+    (ThrottleReasons::HW_SLOWDOWN, "hardware slowdown"),
+    (ThrottleReasons::SYNC_BOOST, "sync boost"),
+    (ThrottleReasons::SW_THERMAL_SLOWDOWN, "software thermal slowdown"),
+    (ThrottleReasons::HW_THERMAL_SLOWDOWN, "hardware thermal slowdown"),
+    (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, "hardware power brake"),
+    (ThrottleReasons::DISPLAY_CLOCK_SETTING, "display clock setting"),
+];
+
+/// NVML's view of one device, and what was seen while it worked.
+pub struct Monitor {
+    /// Or why there is none.
+    nvml: Result<Nvml, String>,
+    pci_address: String,
+    seen: RefCell<Seen>,
+}
+
+/// What the readings under load add up to.
+#[derive(Default)]
+struct Seen {
+    last: Option<Instant>,
+    readings: u32,
+    reasons: u64,
+    ranges: BTreeMap<&'static str, (f64, f64)>,
+}
+
+impl Monitor {
+    /// A monitor of the device at `pci_address`.
+    pub fn new(pci_address: &str) -> Self {
+        Self {
+            nvml: Nvml::init().map_err(|error| error.to_string()),
+            pci_address: pci_address.into(),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// A monitor of a device that NVML can't know, for `reason`.
+    pub fn absent(reason: &str) -> Self {
+        Self { nvml: Err(reason.into()), pci_address: String::new(), seen: RefCell::default() }
+    }
+
+    fn device(&self) -> Result<Device<'_>, String> {
+        let nvml = self.nvml.as_ref().map_err(Clone::clone)?;
+        nvml.device_by_pci_bus_id(self.pci_address.as_str()).map_err(|error| error.to_string())
+    }
+
+    /// Takes a reading, called while the device works. Does nothing when the last one was a moment ago.
+    pub fn observe(&self) {
+        let mut seen = self.seen.borrow_mut();
+        if seen.last.is_some_and(|last| last.elapsed() < INTERVAL) {
+            return;
+        }
+        seen.last = Some(Instant::now());
+        let Ok(device) = self.device() else { return };
+        seen.readings += 1;
+        seen.reasons |= device.current_throttle_reasons().map_or(0, |reasons| reasons.bits());
+        for (name, value) in figures(&device) {
+            let range = seen.ranges.entry(name).or_insert((value, value));
+            *range = (range.0.min(value), range.1.max(value));
+        }
+    }
+
+    /// What was seen under load so far: the range of every figure and all reasons for lowered clocks.
+    pub fn under_load(&self) -> Value {
+        let seen = self.seen.borrow();
+        if seen.readings == 0 {
+            return json!({"nvml": self.device().err().unwrap_or_else(|| "no reading".into())});
+        }
+        let range = |&(low, high): &(f64, f64)| json!({"min": low, "max": high});
+        let mut map: serde_json::Map<String, Value> =
+            seen.ranges.iter().map(|(name, r)| ((*name).to_owned(), range(r))).collect();
+        map.insert("readings".into(), seen.readings.into());
+        map.insert("throttle_reasons".into(), json!(names(seen.reasons)));
+        Value::Object(map)
+    }
+
+    /// The present state: what is read under load, and what changes slowly: limit, memory errors, other processes.
+    pub fn now(&self) -> Value {
+        let device = match self.device() {
+            Ok(device) => device,
+            Err(cause) => return json!({"nvml": cause}),
+        };
+        let mut map: serde_json::Map<String, Value> =
+            figures(&device).into_iter().map(|(name, v)| (name.to_owned(), json!(v))).collect();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                map.insert(name.into(), value);
+            }
+        };
+        put(
+            "throttle_reasons",
+            device.current_throttle_reasons().ok().map(|r| json!(names(r.bits()))),
+        );
+        put(
+            "power_limit_w",
+            device.enforced_power_limit().ok().map(|mw| json!(f64::from(mw) / 1e3)),
+        );
+        put("pcie_generation_max", device.max_pcie_link_gen().ok().map(Value::from));
+        put("pcie_lanes_max", device.max_pcie_link_width().ok().map(Value::from));
+        put("ecc_enabled", device.is_ecc_enabled().ok().map(|ecc| ecc.currently_enabled.into()));
+        let errors =
+            |kind| device.total_ecc_errors(kind, EccCounter::Volatile).ok().map(Value::from);
+        put("ecc_corrected_since_boot", errors(MemoryError::Corrected));
+        put("ecc_uncorrected_since_boot", errors(MemoryError::Uncorrected));
+        put("other_processes", others(&device).map(Value::from));
+        Value::Object(map)
+    }
+
+    /// Why clocks were lowered under load so that a figure does not show what the device can do.
+    pub fn throttled(&self) -> Option<String> {
+        slowed(self.seen.borrow().reasons)
+    }
+}
+
+/// The reason that a record gets, where one of [`SLOWDOWNS`] is among `reasons`.
+fn slowed(reasons: u64) -> Option<String> {
+    let slowdowns = names(reasons & SLOWDOWNS.bits());
+    (!slowdowns.is_empty()).then(|| {
+        format!(
+            "the device lowered its clocks: {}; check its cooling and power",
+            slowdowns.join(", ")
+        )
+    })
+}
+
+/// Every reason that is set in the bits; an unknown one by its bit.
+fn names(reasons: u64) -> Vec<String> {
+    let known = REASONS.iter().filter(|(reason, _)| reasons & reason.bits() != 0);
+    let unknown = reasons & !ThrottleReasons::all().bits();
+    known
+        .map(|(_, name)| (*name).to_owned())
+        .chain((unknown != 0).then(|| format!("unknown {unknown:#x}")))
+        .collect()
+}
+
+/// What is worth reading again and again.
+fn figures(device: &Device<'_>) -> Vec<(&'static str, f64)> {
+    let figures = [
+        ("sm_mhz", device.clock_info(Clock::SM).ok()),
+        ("memory_mhz", device.clock_info(Clock::Memory).ok()),
+        ("temperature_c", device.temperature(TemperatureSensor::Gpu).ok()),
+        ("pcie_generation", device.current_pcie_link_gen().ok()),
+        ("pcie_lanes", device.current_pcie_link_width().ok()),
+    ];
+    let whole = figures.into_iter().filter_map(|(name, value)| Some((name, f64::from(value?))));
+    let watts = device.power_usage().ok().map(|mw| ("power_w", f64::from(mw) / 1e3));
+    whole.chain(watts).collect()
+}
+
+/// Processes on the device besides this one.
+fn others(device: &Device<'_>) -> Option<usize> {
+    let compute = device.running_compute_processes().ok()?;
+    let graphics = device.running_graphics_processes().unwrap_or_default();
+    let own = std::process::id();
+    Some(compute.iter().chain(&graphics).filter(|process| process.pid != own).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_read_bit_by_bit() {
+        let both = ThrottleReasons::SW_POWER_CAP | ThrottleReasons::HW_THERMAL_SLOWDOWN;
+        assert_eq!(names(both.bits()), ["power cap", "hardware thermal slowdown"]);
+        assert_eq!(names(0), [""; 0]);
+        assert_eq!(names(1 << 40), ["unknown 0x10000000000"]);
+        let all: u64 = REASONS.iter().map(|(reason, _)| reason.bits()).sum();
+        assert_eq!(all, ThrottleReasons::all().bits(), "each reason has one name");
+    }
+
+    #[test]
+    fn heat_is_throttling_and_the_power_cap_is_not() {
+        let cap = ThrottleReasons::SW_POWER_CAP | ThrottleReasons::GPU_IDLE;
+        assert_eq!(slowed(cap.bits()), None);
+        let hot = cap | ThrottleReasons::SW_THERMAL_SLOWDOWN;
+        assert!(slowed(hot.bits()).expect("throttled").contains("software thermal slowdown"));
+    }
+
+    #[test]
+    fn without_nvml_the_record_says_so() {
+        let monitor = Monitor::absent("the device is emulated");
+        monitor.observe();
+        assert_eq!(monitor.now(), json!({"nvml": "the device is emulated"}));
+        assert_eq!(monitor.under_load(), json!({"nvml": "the device is emulated"}));
+        assert_eq!(monitor.throttled(), None);
+    }
+}
