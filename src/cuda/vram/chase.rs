@@ -178,7 +178,7 @@ mod tests {
     fn the_chain_visits_every_line_once() {
         let stride = LINE / size_of::<u32>();
         let next = cycle(100, &mut Pcg64Mcg::seed_from_u64(rand::random()));
-        let mut visited = vec![false; 100];
+        let mut visited = [false; 100];
         let mut i = 0;
         for _ in 0..100 {
             assert!(!std::mem::replace(&mut visited[i / stride], true), "line {i} twice");
