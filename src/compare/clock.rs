@@ -2,26 +2,8 @@
 
 use super::Options;
 use super::group::Observation;
-use crate::record::{Direction, MetricRecord};
-
-/// Keys under which a device's clock under load is recorded, in the metric's conditions or details.
-const KEYS: [&str; 4] = ["sm_clock_mhz", "sm_mhz", "clock_mhz", "core_mhz"];
-
-/// MHz at which the metric's device ran while it was measured; `None` where no one looked. What cpufreq says before
-/// and after is no such clock: the CPU is idle then.
-fn under_load(metric: &MetricRecord) -> Option<f64> {
-    let recorded = KEYS.iter().find_map(|key| {
-        let value = metric.conditions.get(*key).or(metric.details.get(*key))?;
-        value.as_f64().or_else(|| value.get("median")?.as_f64())
-    });
-    // Peaks name the clock that they measured in their ceiling: `16 cores x 1.86 GHz (measured) x ...`.
-    let measured = || {
-        let source = &metric.ceiling.as_ref()?.source;
-        let before = source.split(" GHz (measured)").next().filter(|b| b.len() < source.len())?;
-        before.rsplit(' ').next()?.parse::<f64>().ok().map(|ghz| ghz * 1e3)
-    };
-    recorded.or_else(measured).filter(|mhz| *mhz > 0.0)
-}
+use crate::record::Direction;
+use crate::record::clock::under_load;
 
 /// B's clock over A's, medians over the processes.
 pub fn ratio(a: &[Observation<'_>], b: &[Observation<'_>]) -> Option<f64> {

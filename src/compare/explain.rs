@@ -34,7 +34,7 @@ pub enum Attribution {
 /// One setting that differs, and what the data say about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Suspect {
-    /// The field.
+    /// The field, or those that show the same knob.
     pub field: String,
     /// The knob, where it is a known one.
     pub knob: Option<&'static str>,
@@ -73,7 +73,7 @@ impl Explanation {
             .filter(|row| matches!(row.verdict, Verdict::Better | Verdict::Worse))
             .collect();
         let suspects: Vec<Suspect> =
-            differences.settings().into_iter().map(|d| suspect(d, rows, &moved)).collect();
+            differences.settings().iter().map(|fields| suspect(fields, rows, &moved)).collect();
         let unexplained: Vec<MetricId> = moved
             .iter()
             .map(|row| &row.id)
@@ -94,9 +94,9 @@ impl Explanation {
     }
 }
 
-fn suspect(difference: &Difference, rows: &[Row], moved: &[&Row]) -> Suspect {
-    let knob = difference.knob.and_then(knobs::by_id);
-    let rise = rise(difference);
+fn suspect(fields: &[&Difference], rows: &[Row], moved: &[&Row]) -> Suspect {
+    let knob = fields[0].knob.and_then(knobs::by_id);
+    let rise = fields.iter().find_map(|field| rise(field));
     let expected = |row: &Row| expectation(knob, row, rise);
     let ids = |rows: Vec<&Row>| rows.into_iter().map(|row| row.id.clone()).collect();
     let could: Vec<&Row> = moved.iter().copied().filter(|row| expected(row).is_some()).collect();
@@ -111,14 +111,30 @@ fn suspect(difference: &Difference, rows: &[Row], moved: &[&Row]) -> Suspect {
             && matches!(expected(row), Some(Expected::Better | Expected::Worse))
     });
     Suspect {
-        field: difference.field.clone(),
-        knob: difference.knob,
-        change: format!("{} -> {}", difference.a, difference.b),
+        field: named(fields, |d| d.field.clone()),
+        knob: fields[0].knob,
+        change: named(fields, |d| format!("{} -> {}", d.a, d.b)),
         expect: knob.map(|knob| knob.expect),
         against: ids(against.collect()),
         did_not_move: ids(still.collect()),
         could_explain: ids(could),
     }
+}
+
+/// Fields of one knob that are named before the rest is only counted: a host has a dozen DIMMs.
+const NAMED: usize = 2;
+
+fn named(fields: &[&Difference], what: impl Fn(&Difference) -> String) -> String {
+    let mut named: Vec<String> = Vec::new();
+    for text in fields.iter().map(|field| what(field)) {
+        if !named.contains(&text) {
+            named.push(text);
+        }
+    }
+    let more = named.len().saturating_sub(NAMED);
+    named.truncate(NAMED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &rest
 }
 
 /// What the change should do to the row's metric: the knob's signature, turned round where the knob fell.

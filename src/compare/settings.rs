@@ -178,14 +178,19 @@ impl Differences {
         found
     }
 
-    /// Those that can move a metric by themselves, one a knob: several fields that show the same knob are one setting.
-    pub fn settings(&self) -> Vec<&Difference> {
-        let mut seen = BTreeSet::new();
-        self.differences
-            .iter()
-            .filter(|difference| difference.relevance == Relevance::Setting)
-            .filter(|difference| difference.knob.is_none_or(|knob| seen.insert(knob)))
-            .collect()
+    /// Those that can move a metric by themselves; all fields that show one knob together, for they are one setting.
+    pub fn settings(&self) -> Vec<Vec<&Difference>> {
+        let mut settings: Vec<Vec<&Difference>> = Vec::new();
+        for difference in self.differences.iter().filter(|d| d.relevance == Relevance::Setting) {
+            let same = |known: &&mut Vec<&Difference>| {
+                difference.knob.is_some() && known[0].knob == difference.knob
+            };
+            match settings.iter_mut().find(same) {
+                Some(known) => known.push(difference),
+                None => settings.push(vec![difference]),
+            }
+        }
+        settings
     }
 }
 

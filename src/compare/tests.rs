@@ -131,6 +131,18 @@ fn bimodal_and_drifting_series_are_ambiguous() {
 }
 
 #[test]
+fn one_unsteady_process_of_three_shows_in_the_spread_not_in_the_verdict() {
+    let a = boots("a", READ, &[100.0, 100.4, 99.7]);
+    let mut b = boots("b", READ, &[50.2, 50.1, 49.9]);
+    let two_levels: Vec<f64> = (0..40).map(|i| if i * 7 % 5 < 2 { 5e-3 } else { 1e-3 }).collect();
+    b.runs[0].benches[0].metrics[0].samples = two_levels.clone();
+    let judged = row(&a, &b);
+    assert_eq!(judged.verdict, Verdict::Worse, "{}", judged.reason);
+    b.runs[1].benches[0].metrics[0].samples = two_levels;
+    assert_eq!(row(&a, &b).verdict, Verdict::Ambiguous);
+}
+
+#[test]
 fn other_code_and_throttling_forbid_a_claim() {
     let a = boots("a", READ, &[100.0, 100.4, 99.7]);
     let b = boots("b", READ, &[110.0, 110.3, 109.8]);
@@ -228,6 +240,24 @@ fn one_setting_that_differs_explains_as_expected_or_not() {
     assert_eq!(vram.unexplained.len(), 1);
 }
 
+/// `taskset` shows in the CPUs that may be used and in the threads: one setting, of which both are named.
+#[test]
+fn fields_of_one_knob_are_named_together() {
+    let side = |name: &str, cpus: &str, threads: u32, level: f64| {
+        let runs = (0..3).map(|i| {
+            let mut metric = ok(READ, level * (1.0 + 0.002 * f64::from(i)));
+            metric.details.insert("threads".into(), json!(threads));
+            let fields = [("process.cpus_allowed", json!(cpus))];
+            run(&format!("{name}{i}"), &format!("{name}{i}"), &fields, vec![metric])
+        });
+        Group::new(name, runs.collect()).unwrap()
+    };
+    let explanation = compare(&side("a", "0-7", 8, 100.0), &side("b", "0-3", 4, 50.0)).explanation;
+    assert_eq!(explanation.attribution, Attribution::OneSetting, "{}", explanation.text);
+    assert_eq!(explanation.suspects[0].field, "hostdyno.threads, process.cpus_allowed");
+    assert_eq!(explanation.suspects[0].change, "8 -> 4, 0-7 -> 0-3");
+}
+
 #[test]
 fn a_bios_update_that_also_moved_microcode_is_confounded() {
     let a = [
@@ -276,7 +306,7 @@ fn consequences_and_incidentals_are_no_settings() {
     let comparison = settings(&a, &b, READ, 1.1);
     assert_eq!(comparison.explanation.attribution, Attribution::OneSetting);
     assert_eq!(comparison.environment.differences.len(), 4);
-    assert_eq!(comparison.environment.settings()[0].field, "numa.balancing");
+    assert_eq!(comparison.environment.settings()[0][0].field, "numa.balancing");
 }
 
 #[test]

@@ -6,9 +6,11 @@
 
 pub mod atomic;
 pub mod bench;
+pub mod clock;
 #[cfg(test)]
 pub mod fixture;
 pub mod metric;
+pub mod pattern;
 mod placement;
 pub mod run_directory;
 pub mod store;
