@@ -1,6 +1,9 @@
 //! Which GEMM kernel must exist for which format and architecture, and that each of its tiles compiles to the instruction
 //! that it names, with all sums in registers.
 
+mod cubin;
+
+use cubin::stack_bytes;
 use hostdyno::cuda::gemm::{Mma, Path};
 use hostdyno::cuda::nvrtc::{self, Compiled};
 use hostdyno::number::Format;
@@ -19,13 +22,6 @@ const BF16: &str = "m16n8k16.row.col.f32.bf16.bf16.f32";
 const INT8: &str = "m16n8k32.row.col.s32.s8.s8.s32";
 const FP8: &str = "m16n8k32.row.col.f32.e4m3.e4m3.f32";
 const MXFP4: &str = "m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0";
-
-/// Bytes of stack of the one kernel in `cubin`: what does not fit in registers. It is the second word of the attribute
-/// EIATTR_MIN_STACK_SIZE (format 4, number 0x12, 8 bytes: symbol and size) in the section `.nv.info`.
-fn stack_bytes(cubin: &[u8]) -> u32 {
-    let at = cubin.windows(4).position(|w| w == [0x04, 0x12, 0x08, 0x00]).expect("the attribute");
-    u32::from_le_bytes(cubin[at + 8..at + 12].try_into().expect("4 bytes"))
-}
 
 /// Compiles every candidate for `few` or many rows; of sm_86 and sm_100a, whose instructions are those of a sibling, the
 /// first.
