@@ -11,7 +11,7 @@ use crate::measure::{Plan, Profile};
 use crate::number::Format;
 use crate::record::{MetricId, Part};
 use crate::transfer;
-use crate::workload::{Attention, Gemm, Phase};
+use crate::workload::{Attention, DEEPSEEK_R1, Gemm, Phase};
 use crate::{Error, Result};
 
 /// Rows, columns and depth of the products: one row, few rows, no multiple of any tile, several tiles.
@@ -19,12 +19,13 @@ const PRODUCTS: [(usize, usize, usize); 5] =
     [(1, 256, 1024), (13, 200, 512), (129, 257, 320), (256, 384, 512), (300, 129, 96)];
 
 /// Attentions of every head dimension that there are kernels for, with lengths that are no multiple of any tile.
-const ATTENTIONS: [Attention; 5] = [
+const ATTENTIONS: [Attention; 6] = [
     attention(Phase::Decode, 1, 1000, (64, 64)),
     attention(Phase::Decode, 1, 4097, (128, 128)),
     attention(Phase::Prefill, 300, 300, (64, 64)),
     attention(Phase::Prefill, 129, 517, (128, 128)),
     attention(Phase::Prefill, 200, 200, (192, 128)),
+    Attention { heads: 70, ..DEEPSEEK_R1.decode(1000) },
 ];
 
 /// Eight query heads on two key/value heads.

@@ -46,6 +46,13 @@ fn decode_compiles_without_spilling() {
 }
 
 #[test]
+fn latent_decode_compiles_without_spilling() {
+    for format in Format::MAIN {
+        compile(DEEPSEEK_R1.decode(8192), format, &[]);
+    }
+}
+
+#[test]
 fn prefill_compiles_without_spilling() {
     // The tile that is fastest on an H100 spills 16 bytes a thread on sm_100a, which the plan accepts.
     compile(LLAMA_3_1_70B.prefill(1024, 1024), Format::Bf16, &[("sm_100a", 16)]);

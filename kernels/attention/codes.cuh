@@ -15,8 +15,8 @@
 
 constexpr int BITS = FORMAT == 0 ? 16 : FORMAT == 3 ? 4 : 8;
 // Registers that one word of a row, and one pair of words of two rows, become.
-constexpr int ALONG = 16 / BITS;
-constexpr int ACROSS = 32 / BITS;
+[[maybe_unused]] constexpr int ALONG = 16 / BITS;
+[[maybe_unused]] constexpr int ACROSS = 32 / BITS;
 
 constexpr unsigned int BF16_ONE = 0x3f803f80;
 constexpr unsigned int BF16_MINUS_ZERO = 0x80008000;

@@ -41,6 +41,18 @@ kernel!(
     "Attention of one token to a cache; needs a format, dimensions and tiles."
 );
 kernel!(
+    ATTENTION_DECODE_LATENT,
+    "attention_decode_latent",
+    "attention_decode_latent_sm80.cu",
+    "Attention of one token to a latent cache, in splits; needs a format, dimensions and tiles."
+);
+kernel!(
+    ATTENTION_MERGE,
+    "attention_merge",
+    "attention_merge_sm80.cu",
+    "Merges the splits of a decode; needs a dimension, slices and splits."
+);
+kernel!(
     ATTENTION_PREFILL,
     "attention_prefill",
     "attention_prefill_sm80.cu",

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::cuda::Gpu;
 use crate::cuda::gpu::driver;
 use crate::number::{Matrix, Scales};
-use crate::workload::Attention;
+use crate::workload::{Attention, AttentionInputs};
 
 /// What stands behind the last key of a head: no number in any format, so that a kernel that reads it is caught.
 const POISON: u8 = 0xff;
@@ -53,8 +53,8 @@ pub struct Operands {
     pub q: Rows,
     /// Keys.
     pub k: Rows,
-    /// Values.
-    pub v: Rows,
+    /// Values; none where they are a part of the keys.
+    pub v: Option<Rows>,
 }
 
 impl Operands {
@@ -65,13 +65,14 @@ impl Operands {
     pub fn upload(
         gpu: &Gpu,
         problem: &Attention,
-        [q, k, v]: [&Matrix; 3],
+        inputs: AttentionInputs<'_>,
         stride: usize,
     ) -> Result<Self> {
+        let AttentionInputs { q, k, v } = inputs;
         Ok(Self {
             q: Rows::upload(gpu, q, problem.heads, problem.queries)?,
             k: Rows::upload(gpu, k, problem.kv_heads, stride)?,
-            v: Rows::upload(gpu, v, problem.kv_heads, stride)?,
+            v: v.map(|v| Rows::upload(gpu, v, problem.kv_heads, stride)).transpose()?,
         })
     }
 }

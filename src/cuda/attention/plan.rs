@@ -4,6 +4,7 @@
 //! the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction
 //! and a kernel that uses it.
 
+use super::latent;
 use crate::cuda::kernels::{ATTENTION_DECODE, ATTENTION_PREFILL, Build};
 use crate::number::{Format, MX_BLOCK};
 use crate::workload::{Attention, Phase};
@@ -39,7 +40,10 @@ pub struct Chip<'a> {
 pub struct Plan {
     /// Kernel and constants.
     pub build: Build,
-    /// Blocks: (splits, key/value heads) for decode, (heads, query blocks) for prefill.
+    /// The kernel that adds up the splits, where the first does not.
+    pub merge: Option<Build>,
+    /// Blocks: (splits, key/value heads, or blocks of heads of a latent cache) for decode, (heads, query blocks) for
+    /// prefill.
     pub grid: (u32, u32),
     /// Threads a block.
     pub threads: u32,
@@ -60,6 +64,7 @@ impl Plan {
     pub fn new(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
         problem.check(format)?;
         match problem.phase {
+            Phase::Decode if problem.latent => latent::plan(problem, format, chip),
             Phase::Decode => Self::decode(problem, format, chip),
             Phase::Prefill => Self::prefill(problem, format, chip),
         }
@@ -71,17 +76,8 @@ impl Plan {
     }
 
     fn decode(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
-        let &Attention { heads, kv_heads, keys, qk_dim, v_dim, latent, .. } = problem;
-        let code = match format {
-            Format::Bf16 => 0,
-            Format::Int8 => 1,
-            Format::Fp8E4m3 => 2,
-            Format::Mxfp4 => 3,
-            Format::Fp8E5m2 => return Err(missing("decode from an fp8-e5m2 cache")),
-        };
-        if latent {
-            return Err(missing("decode from a latent cache (absorbed MLA)"));
-        }
+        let &Attention { heads, kv_heads, keys, qk_dim, v_dim, .. } = problem;
+        let code = code(format)?;
         if qk_dim != v_dim || ![64, 128].contains(&qk_dim) {
             return Err(missing(&format!("decode with head dimensions {qk_dim} and {v_dim}")));
         }
@@ -90,12 +86,7 @@ impl Plan {
             return Err(missing(&format!("decode of {group} query heads a key/value head")));
         }
         let tile = (TILE_BYTES / (2 * format.row_bytes(qk_dim))).clamp(TILE_KEYS.0, TILE_KEYS.1);
-        let scale_bytes = match format {
-            Format::Bf16 => 0,
-            Format::Mxfp4 => qk_dim / MX_BLOCK,
-            _ => size_of::<f32>(),
-        };
-        let stage = 2 * tile * (format.row_bytes(qk_dim) + scale_bytes);
+        let stage = 2 * tile * (format.row_bytes(qk_dim) + scale_bytes(format, qk_dim));
         let room = chip.shared_bytes - STATIC_BYTES;
         // Eight warps hide each other's conversions; four where only their rings fit.
         let warps = if room / (8 * stage) >= 3 { 8 } else { 4 };
@@ -114,14 +105,14 @@ impl Plan {
             ("BLOCKS", 1),
             ("PAGE", 0),
         ];
-        let from = if format == Format::Bf16 { "bf16".into() } else { format!("{format}-to-bf16") };
         Ok(Self {
             build: ATTENTION_DECODE.with(constants),
+            merge: None,
             grid: (splits as u32, kv_heads as u32),
             threads: 32 * warps as u32,
             shared_bytes: (warps * stages * stage).max(4 * partial) as u32,
             stride: keys.next_multiple_of(PADDING),
-            path: format!("mma.bf16/decode-{from}-{tile}x{warps}x{stages}"),
+            path: format!("mma.bf16/decode-{}-{tile}x{warps}x{stages}", from(format)),
         })
     }
 
@@ -146,6 +137,7 @@ impl Plan {
         ];
         Ok(Self {
             build: ATTENTION_PREFILL.with(constants),
+            merge: None,
             grid: (heads as u32, queries.div_ceil(rows) as u32),
             threads: 32 * warps as u32,
             shared_bytes: (2 * (rows * qk_dim + tile * (qk_dim + v_dim))) as u32,
@@ -180,7 +172,36 @@ impl Tiles {
     }
 }
 
-fn missing(what: &str) -> Error {
+/// What the kernels of `attention/codes.cuh` call `format`.
+///
+/// # Errors
+/// [`Error::Unavailable`] when they have no name for it.
+pub fn code(format: Format) -> Result<u32> {
+    match format {
+        Format::Bf16 => Ok(0),
+        Format::Int8 => Ok(1),
+        Format::Fp8E4m3 => Ok(2),
+        Format::Mxfp4 => Ok(3),
+        Format::Fp8E5m2 => Err(missing("decode from an fp8-e5m2 cache")),
+    }
+}
+
+/// Bytes of the scales of a row of `columns`.
+pub const fn scale_bytes(format: Format, columns: usize) -> usize {
+    match format {
+        Format::Bf16 => 0,
+        Format::Mxfp4 => columns / MX_BLOCK,
+        _ => size_of::<f32>(),
+    }
+}
+
+/// What the path says of `format`.
+pub fn from(format: Format) -> String {
+    if format == Format::Bf16 { "bf16".into() } else { format!("{format}-to-bf16") }
+}
+
+/// The error of a problem without a kernel.
+pub fn missing(what: &str) -> Error {
     Error::Unavailable(format!("there is no CUDA kernel for {what} yet"))
 }
 
@@ -205,7 +226,7 @@ fn no_prefill(format: Format, architecture: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{DEEPSEEK_R1, LLAMA_3_1_70B};
+    use crate::workload::LLAMA_3_1_70B;
 
     const H100: Chip<'_> =
         Chip { architecture: "sm_90a", multiprocessors: 132, shared_bytes: 227 << 10 };
@@ -240,8 +261,8 @@ mod tests {
             Err(Error::Unavailable(cause)) => cause,
             other => panic!("{other:?}"),
         };
-        let (mla, prefill) = (DEEPSEEK_R1.decode(64), LLAMA_3_1_70B.prefill(64, 64));
-        assert!(cause(mla, Format::Bf16, H100).contains("absorbed MLA"));
+        let prefill = LLAMA_3_1_70B.prefill(64, 64);
+        assert!(cause(LLAMA_3_1_70B.decode(64), Format::Fp8E5m2, H100).contains("fp8-e5m2"));
         assert!(cause(prefill, Format::Fp8E4m3, H100).contains("emulates fp8 with f16"));
         assert!(cause(prefill, Format::Mxfp4, ADA).contains("no native mxfp4"));
     }

@@ -1,13 +1,9 @@
 //! Attention on a GPU as something that can be timed.
 
 use std::collections::BTreeMap;
-use std::f64::consts::LOG2_E;
 use std::rc::Rc;
 
-use cudarc::driver::sys::CUfunction_attribute as Attribute;
-use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
-
-use super::operands::Operands;
+use super::launch::Launch;
 use super::plan::{Chip, Plan};
 use crate::cuda::gate::Gate;
 use crate::cuda::gemm;
@@ -28,23 +24,23 @@ pub struct AttentionSubject {
     ordinal: usize,
     asked: Attention,
     format: Format,
-    /// Q, K, V.
-    inputs: [Matrix; 3],
+    inputs: Inputs,
     launch: Launch,
     rotation: Rotation,
 }
 
-/// The kernel and the device memory that it works on.
-struct Launch {
-    problem: Attention,
-    plan: Plan,
-    kernel: CudaFunction,
-    copies: Vec<Operands>,
-    o: CudaSlice<f32>,
-    /// Results of splits, their maxima and sums, and one counter a key/value head; decode only.
-    partial: CudaSlice<f32>,
-    partial_sums: CudaSlice<f32>,
-    tickets: CudaSlice<u32>,
+/// The operands on the host.
+struct Inputs {
+    q: Matrix,
+    k: Matrix,
+    /// None where the values are a part of the keys.
+    v: Option<Matrix>,
+}
+
+impl Inputs {
+    const fn all(&self) -> AttentionInputs<'_> {
+        AttentionInputs { q: &self.q, k: &self.k, v: self.v.as_ref() }
+    }
 }
 
 impl AttentionSubject {
@@ -90,12 +86,13 @@ impl AttentionSubject {
         let rows = |heads: usize, each: usize, columns: usize, salt: u64| {
             Matrix::random(format, heads * each, columns, seed.wrapping_add(salt))
         };
-        let inputs = [
-            rows(problem.heads, problem.queries, problem.qk_dim, 0)?,
-            rows(problem.kv_heads, problem.keys, problem.qk_dim, 1)?,
-            rows(problem.kv_heads, problem.keys, problem.v_dim, 2)?,
-        ];
-        let launch = Launch::new(&gpu, problem, plan, &inputs, copies)?;
+        let v = || rows(problem.kv_heads, problem.keys, problem.v_dim, 2);
+        let inputs = Inputs {
+            q: rows(problem.heads, problem.queries, problem.qk_dim, 0)?,
+            k: rows(problem.kv_heads, problem.keys, problem.qk_dim, 1)?,
+            v: (!problem.latent).then(v).transpose()?,
+        };
+        let launch = Launch::new(&gpu, problem, plan, inputs.all(), copies)?;
         let gate = Gate::new(&gpu)?;
         let rotation = Rotation::new(copies);
         Ok(Self { gpu, gate, ordinal, asked, format, inputs, launch, rotation })
@@ -112,105 +109,6 @@ fn shrunk(asked: Attention) -> Attention {
         keys,
         queries: asked.queries.min(keys),
         ..asked
-    }
-}
-
-impl Launch {
-    fn new(
-        gpu: &Gpu,
-        problem: Attention,
-        plan: Plan,
-        [q, k, v]: &[Matrix; 3],
-        copies: usize,
-    ) -> Result<Self> {
-        let kernel = gpu.load(plan.build.clone())?;
-        kernel
-            .set_attribute(
-                Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                plan.shared_bytes as i32,
-            )
-            .map_err(|e| driver("give a kernel its shared memory", e))?;
-        let copies = (0..copies)
-            .map(|_| Operands::upload(gpu, &problem, [q, k, v], plan.stride))
-            .collect::<Result<Vec<_>>>()?;
-        let rows = problem.heads * problem.queries;
-        let parts = match problem.phase {
-            Phase::Decode => rows * plan.splits(),
-            Phase::Prefill => 1,
-        };
-        let floats = |count: usize| {
-            gpu.stream().alloc_zeros::<f32>(count).map_err(|e| driver("allocate an output", e))
-        };
-        Ok(Self {
-            o: floats(rows * problem.v_dim)?,
-            partial: floats(parts * problem.v_dim)?,
-            partial_sums: floats(parts * 2)?,
-            tickets: gpu
-                .stream()
-                .alloc_zeros(problem.kv_heads)
-                .map_err(|e| driver("allocate counters", e))?,
-            problem,
-            plan,
-            kernel,
-            copies,
-        })
-    }
-
-    /// Queues one attention on copy `index`.
-    fn enqueue(&mut self, gpu: &Gpu, index: usize) -> Result<()> {
-        let Self { problem, plan, kernel, copies, o, partial, partial_sums, tickets } = self;
-        let Operands { q, k, v } = &copies[index];
-        let factor = (LOG2_E / (problem.scale_dim as f64).sqrt()) as f32;
-        let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        let (queries, keys, stride) =
-            (number(problem.queries), number(problem.keys), number(plan.stride));
-        let group = number(problem.heads / problem.kv_heads);
-        let no_pages = 0u64;
-        let config = LaunchConfig {
-            grid_dim: (plan.grid.0, plan.grid.1, 1),
-            block_dim: (plan.threads, 1, 1),
-            shared_mem_bytes: plan.shared_bytes,
-        };
-        let mut launch = gpu.stream().launch_builder(kernel);
-        match problem.phase {
-            Phase::Decode => launch
-                .arg(&q.codes)
-                .arg(&q.scales)
-                .arg(&k.codes)
-                .arg(&k.scales)
-                .arg(&v.codes)
-                .arg(&v.scales)
-                .arg(&no_pages)
-                .arg(o)
-                .arg(partial)
-                .arg(partial_sums)
-                .arg(tickets)
-                .arg(&keys)
-                .arg(&stride)
-                .arg(&factor),
-            Phase::Prefill => launch
-                .arg(&q.codes)
-                .arg(&k.codes)
-                .arg(&v.codes)
-                .arg(o)
-                .arg(&queries)
-                .arg(&keys)
-                .arg(&stride)
-                .arg(&group)
-                .arg(&factor),
-        };
-        // SAFETY: the arguments are those of the kernel's file, sized by the problem and the plan.
-        unsafe { launch.launch(config) }.map_err(|e| driver("launch an attention", e))?;
-        Ok(())
-    }
-
-    /// Everything that the kernel writes becomes NaN.
-    fn poison(&mut self, gpu: &Gpu) -> Result<()> {
-        for slice in [&mut self.o, &mut self.partial, &mut self.partial_sums] {
-            let poison = vec![f32::NAN; slice.len()];
-            gpu.stream().memcpy_htod(&poison, slice).map_err(|e| driver("poison an output", e))?;
-        }
-        Ok(())
     }
 }
 
@@ -265,9 +163,7 @@ impl Subject for AttentionSubject {
             .stream()
             .clone_dtoh(&self.launch.o)
             .map_err(|e| driver("read an output", e))?;
-        let [q, k, v] = &self.inputs;
-        let inputs = AttentionInputs { q, k, v: Some(v) };
-        verify_attention(&self.launch.problem, inputs, &o, Weights::Bf16)
+        verify_attention(&self.launch.problem, self.inputs.all(), &o, Weights::Bf16)
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {
