@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::Output;
-use crate::host::{HostRecord, Root};
+use crate::host::{HostRecord, Root, bios};
 use crate::report::terminal;
 use crate::{Error, Result};
 
@@ -23,10 +23,11 @@ pub struct Arguments {
 /// Shows the environment.
 ///
 /// # Errors
-/// The root is not a directory.
+/// The root is not a directory, or the firmware export that `HOSTDYNO_BIOS` names can't be used.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
     let root = root(arguments.root.as_deref())?;
-    let host = HostRecord::read(&root);
+    let mut host = HostRecord::read(&root);
+    host.environment.attach(bios::attached()?);
     output.print("env", &host, |screen, host| terminal::environment(screen, host, arguments.all))
 }
 

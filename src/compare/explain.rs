@@ -12,7 +12,7 @@ use super::knobs::{self, Expected, Knob};
 use super::settings::{Difference, Differences};
 use super::verdict::Verdict;
 use crate::host::nps::Mode;
-use crate::host::{HostRecord, list};
+use crate::host::{HostRecord, bios, list};
 use crate::record::MetricId;
 
 /// How far the changes can be put down to a setting.
@@ -280,7 +280,7 @@ fn not_in_effect(group: &Group) -> Vec<String> {
 /// Name and value of the firmware setting of `knob` in an attached export.
 fn imported(host: &HostRecord, knob: &str) -> Option<(String, String)> {
     host.environment.0.iter().find_map(|(name, field)| {
-        let short = name.strip_prefix(knobs::IMPORTED)?;
+        let short = name.strip_prefix(bios::PREFIX)?;
         let is = knobs::of(name).is_some_and(|found| found.id == knob);
         is.then(|| (short.to_owned(), super::settings::shown(&field.value)))
     })

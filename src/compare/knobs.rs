@@ -4,6 +4,7 @@
 //! The expectations are public experience, not proof: they are held against the data and reported as met or not. SMT
 //! and NPS have no better and worse side; nothing here judges a setting.
 
+use crate::host::bios;
 use crate::record::pattern::matches;
 
 /// What a rise of a knob should do to a metric.
@@ -351,12 +352,9 @@ const INCIDENTAL: &[&str] = &[
     "kernel.tuned_profile.source",
 ];
 
-/// Prefix of fields imported from a firmware export.
-pub const IMPORTED: &str = "bios.import.";
-
 /// The knob that a field is, or shows.
 pub fn of(field: &str) -> Option<&'static Knob> {
-    if let Some(name) = field.strip_prefix(IMPORTED).or(field.strip_prefix("bios.attribute.")) {
+    if let Some(name) = field.strip_prefix(bios::PREFIX).or(field.strip_prefix("bios.attribute.")) {
         let plain: String = name
             .chars()
             .filter(char::is_ascii_alphanumeric)

@@ -276,6 +276,12 @@ fn warnings(a: &Group, b: &Group, environment: &Differences, rows: &[Row]) -> Ve
     for name in &environment.unknown {
         warnings.push(format!("{name} has no readable host.json: its settings are not compared"));
     }
+    if environment.firmware_on_one_side {
+        warnings.push(
+            "one group has firmware settings attached (HOSTDYNO_BIOS) and the other has none: they are not compared"
+                .to_owned(),
+        );
+    }
     if !environment.unsteady.is_empty() {
         let fields = environment.unsteady.join(", ");
         warnings

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::group::Group;
 use super::knobs;
+use crate::host::bios;
 use crate::host::environment::{Class, Status};
 use crate::host::nps::Mode;
 use crate::record::store::Run;
@@ -55,6 +56,8 @@ pub struct Differences {
     pub unsteady: Vec<String>,
     /// Runs without a readable environment.
     pub unknown: Vec<String>,
+    /// Whether firmware settings are attached to the runs of one group only, which says nothing about them.
+    pub firmware_on_one_side: bool,
 }
 
 /// The value of a field that could not be read: it says nothing about whether it differs.
@@ -139,9 +142,12 @@ impl Differences {
         };
         let hosts = |group: &Group| group.runs.iter().any(|run| run.host.is_some());
         let both = hosts(a) && hosts(b);
+        let attached = |values: &Values| values.keys().any(|name| name.starts_with(bios::PREFIX));
+        found.firmware_on_one_side = attached(&in_a) != attached(&in_b);
         let none = BTreeSet::from(["absent".to_owned()]);
         for (field, (source, class)) in known {
-            if !both && !field.starts_with("hostdyno.") {
+            let unknown = found.firmware_on_one_side && field.starts_with(bios::PREFIX);
+            if unknown || (!both && !field.starts_with("hostdyno.")) {
                 continue;
             }
             let (a, b) = (in_a.get(&field).unwrap_or(&none), in_b.get(&field).unwrap_or(&none));

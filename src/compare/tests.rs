@@ -277,6 +277,106 @@ fn a_bios_update_that_also_moved_microcode_is_confounded() {
 }
 
 #[test]
+fn an_attached_firmware_export_tells_what_differs() {
+    let export = |smt: &str| {
+        [("bios.import.SmtControl", json!(smt)), ("bios.import.BootMode", json!("Uefi"))]
+    };
+    let comparison = settings(&export("Enabled"), &export("Disabled"), READ, 1.1);
+    let differs: Vec<_> =
+        comparison.environment.differences.iter().map(|d| d.field.as_str()).collect();
+    assert_eq!(differs, ["bios.import.SmtControl"]);
+    assert_eq!(comparison.explanation.suspects[0].knob, Some("smt"));
+    let one_sided = settings(&export("Enabled"), &[], READ, 1.1);
+    assert_eq!(one_sided.environment.differences, []);
+    assert!(one_sided.warnings.iter().any(|w| w.contains("HOSTDYNO_BIOS")));
+}
+
+/// A made-up host of one socket whose memory is presented as `nodes` nodes, numbered from `first` on.
+fn presented(nodes: usize, first: usize) -> crate::host::HostRecord {
+    use crate::host::nps::{Confidence, Inference, Mode};
+    use crate::host::topology::Node;
+    let cpus = 8 / nodes;
+    let mut fields = vec![("pci.0000:c1:00.0.numa_node".to_owned(), json!(first + nodes - 1))];
+    for i in 0..nodes {
+        let at = |name: &str| format!("numa.node{}.{name}", first + i);
+        fields.push((at("cpulist"), json!(format!("{}-{}", i * cpus, (i + 1) * cpus - 1))));
+        fields.push((at("distance"), json!(vec![12; nodes])));
+    }
+    fields.push(("numa.online".to_owned(), json!(format!("{first}-{}", first + nodes - 1))));
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let mut host = crate::record::fixture::host(&fields);
+    host.topology.nodes = (0..nodes)
+        .map(|i| Node {
+            index: first + i,
+            cpus: (i * cpus..(i + 1) * cpus).collect(),
+            memory_bytes: (256 << 30) / nodes as u64,
+            allowed: true,
+            package: Some(0),
+            kind: None,
+        })
+        .collect();
+    host.topology.inference = Inference {
+        mode: Mode::Nps(nodes as u32),
+        confidence: Confidence::High,
+        inferred_by: Vec::new(),
+        reason: "made up".into(),
+    };
+    host
+}
+
+/// Metrics are named by role, so that a renumbering is one setting that differs and not a dozen.
+#[test]
+fn one_node_a_socket_and_four_compare_by_role() {
+    let side =
+        |name: &str, nodes: usize, first: usize, metrics: &dyn Fn(f64) -> Vec<MetricRecord>| {
+            let runs = [1.0, 1.002, 0.999].iter().enumerate().map(|(i, noise)| {
+                let mut run =
+                    run(&format!("{name}{i}"), &format!("{name}{i}"), &[], metrics(*noise));
+                run.host = Some(presented(nodes, first));
+                run
+            });
+            Group::new(name, runs.collect()).unwrap()
+        };
+    let latency = "dram/latency/node-local";
+    let nps1 = side("nps1", 1, 0, &|noise| {
+        vec![
+            ok(READ, 400.0 * noise),
+            ok(latency, 110.0 * noise),
+            ok("dram/read/node-local", 400.0 * noise),
+        ]
+    });
+    let nps4 = side("nps4", 4, 2, &|noise| {
+        vec![
+            ok(READ, 401.0 * noise),
+            ok(latency, 101.0 * noise),
+            ok("dram/read/node-local", 99.0 * noise),
+            ok("dram/read/same-package", 95.0 * noise),
+        ]
+    });
+    let comparison = compare(&nps1, &nps4);
+    let of = |id: &str| comparison.metrics.iter().find(|row| row.id.as_str() == id).unwrap();
+    assert_eq!(of(READ).verdict, Verdict::Same, "{}", of(READ).reason);
+    assert_eq!(of(latency).verdict, Verdict::Better);
+    assert_eq!(of("dram/read/node-local").verdict, Verdict::Worse);
+    assert_eq!(comparison.not_compared[0].id.as_str(), "dram/read/same-package");
+    let explanation = &comparison.explanation;
+    assert_eq!(explanation.attribution, Attribution::OneSetting, "{}", explanation.text);
+    assert_eq!(explanation.suspects[0].change, "NPS1 -> NPS4, 1 -> 4");
+    assert!(
+        explanation.text.contains("of the kind that it is known to make"),
+        "{}",
+        explanation.text
+    );
+    assert_eq!(explanation.not_in_effect, [""; 0]);
+    // Asked for and not in effect: the label says so.
+    let mut refused = side("nps4", 1, 0, &|noise| vec![ok(READ, 400.0 * noise)]);
+    refused.runs.iter_mut().for_each(|run| run.benches[0].label = Some("nps4".into()));
+    let missing = compare(&nps1, &refused).explanation.not_in_effect;
+    assert!(missing[0].contains("the label is nps4, but the topology is NPS1"), "{missing:?}");
+}
+
+#[test]
 fn nothing_recorded_and_nothing_known_are_told_apart() {
     let explanation = settings(&[], &[], READ, 1.1).explanation;
     assert_eq!(explanation.attribution, Attribution::NothingRecorded);

@@ -2,10 +2,12 @@
 //!
 //! Two halves. What runs: [`threads`] pins one worker a core, [`buffer`] maps memory of a known page kind on a known
 //! node, [`pages`] asks the kernel where pages are, [`cache`] tells how large a cold working set has to be. What
-//! describes: [`topology`] and [`nps`] the machine's shape, [`environment`] its settings, [`conditions`] the moment;
+//! describes: [`topology`] and [`nps`] the machine's shape, [`environment`] its settings, [`bios`] those of the firmware
+//! that the user attached, [`conditions`] the moment;
 //! [`record`] puts them together. Nothing here writes a setting, and all files are read through [`root`].
 
 mod barrier;
+pub mod bios;
 pub mod buffer;
 pub mod cache;
 mod cgroup;

@@ -12,7 +12,7 @@ use super::metric::{Outcome, measure, try_once};
 use super::plan::{Plan, Planned};
 use super::profile::{Budget, Profile};
 use super::progress::Progress;
-use crate::host::HostRecord;
+use crate::host::{HostRecord, bios};
 use crate::record::bench::{BenchRecord, SCHEMA, Tool};
 use crate::record::run_directory::{RunDirectory, session};
 use crate::record::store::{HOST_FILE, Store};
@@ -122,6 +122,8 @@ struct Recorder {
 
 impl Recorder {
     fn open(bench: &str, profile: Profile) -> Result<Self> {
+        // Read first: what can't be used must not cost an hour of measuring.
+        let bios = bios::attached()?;
         let store = Store::new(Path::new(&variable(RESULTS).unwrap_or_else(|| "results".into())));
         let (label, now) = (variable(LABEL), now());
         let boot_id = crate::host::boot_id();
@@ -133,7 +135,9 @@ impl Recorder {
         );
         let run = RunDirectory::open(&store, &session, label.as_deref(), &now)?;
         if run.created {
-            atomic::write_json(&run.path.join(HOST_FILE), &HostRecord::collect())?;
+            let mut host = HostRecord::collect();
+            host.environment.attach(bios);
+            atomic::write_json(&run.path.join(HOST_FILE), &host)?;
         }
         let run_name = run.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut recorder = Self {

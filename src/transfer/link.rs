@@ -1,6 +1,7 @@
 //! What a PCIe link can carry: its present speed and width, less the line coding.
 
 use crate::host::Root;
+use crate::host::environment::link_gb_per_second;
 use crate::record::{Ceiling, Origin};
 
 /// The ceiling of the link of the device at `address`, one direction, as negotiated now: an idle GPU lowers its link
@@ -13,20 +14,19 @@ pub fn ceiling(root: &Root, address: &str) -> Option<Ceiling> {
     };
     let speed: f64 = read("speed")?.split_whitespace().next()?.parse().ok()?;
     let width: f64 = read("width")?.trim().parse().ok()?;
-    let (coding, name) = line_coding(speed);
     Some(Ceiling {
-        value: speed * width * coding / 8.0,
+        value: link_gb_per_second(speed, width),
         origin: Origin::Theoretical,
-        source: format!("{speed} GT/s x {width} lanes, {name} line coding"),
+        source: format!("{speed} GT/s x {width} lanes, {} line coding", line_coding(speed)),
     })
 }
 
-/// Share of the raw bits that carry data (PCI Express base specification; 242 of 256 bytes of a 64 GT/s FLIT).
-fn line_coding(gigatransfers: f64) -> (f64, &'static str) {
+/// Name of the line coding, as in the PCI Express base specification.
+fn line_coding(gigatransfers: f64) -> &'static str {
     match gigatransfers {
-        g if g <= 5.0 => (8.0 / 10.0, "8b/10b"),
-        g if g <= 32.0 => (128.0 / 130.0, "128b/130b"),
-        _ => (242.0 / 256.0, "242/256 FLIT"),
+        g if g <= 5.0 => "8b/10b",
+        g if g <= 32.0 => "128b/130b",
+        _ => "242/256 FLIT",
     }
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use memory::{DramChannels, dram_channels};
-pub use pci::upstream;
+pub use pci::{link_gb_per_second, upstream};
 pub use process::pressure;
 
 use super::root::Root;

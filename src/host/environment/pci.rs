@@ -144,18 +144,22 @@ fn is_bdf(name: &str) -> bool {
         && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Raw rate of one direction after line coding: 8b/10b up to 5 GT/s, 128b/130b up to 32 GT/s, 242 of 256 bytes of a
-/// flit at 64 GT/s (PCIe Base Specification 6.0; as hwloc's `hwloc_linkspeed` computes it).
-fn gb_per_second(speed: &str, width: u32) -> Option<f64> {
-    let gts: f64 = speed.split_whitespace().next()?.parse().ok()?;
-    let coding = match gts {
-        g if g <= 0.0 => return None,
+/// Raw rate of one direction of a link in GB/s after line coding: 8b/10b up to 5 GT/s, 128b/130b up to 32 GT/s, 242 of
+/// 256 bytes of a flit at 64 GT/s (PCIe Base Specification 6.0; as hwloc's `hwloc_linkspeed` computes it).
+pub fn link_gb_per_second(gt_per_second: f64, lanes: f64) -> f64 {
+    let coding = match gt_per_second {
         g if g <= 5.0 => 8.0 / 10.0,
         g if g <= 32.0 => 128.0 / 130.0,
         _ => 242.0 / 256.0,
     };
+    gt_per_second * coding * lanes / 8.0
+}
+
+/// That of a link as sysfs tells it; `None` of one that is down.
+fn gb_per_second(speed: &str, width: u32) -> Option<f64> {
+    let gts: f64 = speed.split_whitespace().next()?.parse().ok()?;
     // Width 0 and 63 stand for a link that is down.
-    (1..=32).contains(&width).then(|| gts * coding * f64::from(width) / 8.0)
+    (gts > 0.0 && (1..=32).contains(&width)).then(|| link_gb_per_second(gts, f64::from(width)))
 }
 
 /// Payload sizes and ordering in the Device Control register, which only root may read: others get 64 bytes of
