@@ -7,32 +7,24 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor};
+use nvml_wrapper::enums::device::SampleValue;
+use nvml_wrapper::structs::device::FieldId;
+use nvml_wrapper::sys_exports::field_id;
 use nvml_wrapper::{Device, Nvml};
 use serde_json::{Value, json};
+
+use crate::record::throttle::{is_fault, names};
 
 /// Least time between two readings under load: NVML refreshes power and clocks about ten times a second.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reasons for lowered clocks that mean that the device could not do what it can: heat, or a power supply that asked for
-/// less. (The power cap is no such reason: work that fills the tensor cores reaches it on every board.)
-const SLOWDOWNS: ThrottleReasons = ThrottleReasons::HW_SLOWDOWN
-    .union(ThrottleReasons::SW_THERMAL_SLOWDOWN)
-    .union(ThrottleReasons::HW_THERMAL_SLOWDOWN)
-    .union(ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN);
-
-/// Name of every reason in records.
-const REASONS: [(ThrottleReasons, &str); 9] = [
-    (ThrottleReasons::GPU_IDLE, "idle"),
-    (ThrottleReasons::APPLICATIONS_CLOCKS_SETTING, "applications clocks setting"),
-    (ThrottleReasons::SW_POWER_CAP, "power cap"),
-    (ThrottleReasons::HW_SLOWDOWN, "hardware slowdown"),
-    (ThrottleReasons::SYNC_BOOST, "sync boost"),
-    (ThrottleReasons::SW_THERMAL_SLOWDOWN, "software thermal slowdown"),
-    (ThrottleReasons::HW_THERMAL_SLOWDOWN, "hardware thermal slowdown"),
-    (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, "hardware power brake"),
-    (ThrottleReasons::DISPLAY_CLOCK_SETTING, "display clock setting"),
+/// Rows of memory that were remapped after errors, as NVML's field values: their names in records.
+const REMAPPED: [(u32, &str); 4] = [
+    (field_id::NVML_FI_DEV_REMAPPED_COR, "remapped_rows_corrected"),
+    (field_id::NVML_FI_DEV_REMAPPED_UNC, "remapped_rows_uncorrected"),
+    (field_id::NVML_FI_DEV_REMAPPED_PENDING, "remapped_rows_pending"),
+    (field_id::NVML_FI_DEV_REMAPPED_FAILURE, "remapped_rows_failed"),
 ];
 
 /// NVML's view of one device, and what was seen while it worked.
@@ -130,7 +122,11 @@ impl Monitor {
             |kind| device.total_ecc_errors(kind, EccCounter::Volatile).ok().map(Value::from);
         put("ecc_corrected_since_boot", errors(MemoryError::Corrected));
         put("ecc_uncorrected_since_boot", errors(MemoryError::Uncorrected));
+        for (name, count) in remapped(&device) {
+            put(name, Some(count.into()));
+        }
         put("other_processes", others(&device).map(Value::from));
+        put("pci_address", Some(self.pci_address.as_str().into()));
         Value::Object(map)
     }
 
@@ -140,25 +136,26 @@ impl Monitor {
     }
 }
 
-/// The reason that a record gets, where one of [`SLOWDOWNS`] is among `reasons`.
+/// The reason that a record gets, where one of `reasons` means that the device could not do what it can.
 fn slowed(reasons: u64) -> Option<String> {
-    let slowdowns = names(reasons & SLOWDOWNS.bits());
-    (!slowdowns.is_empty()).then(|| {
-        format!(
-            "the device lowered its clocks: {}; check its cooling and power",
-            slowdowns.join(", ")
-        )
+    let faults: Vec<String> = names(reasons).into_iter().filter(|name| is_fault(name)).collect();
+    (!faults.is_empty()).then(|| {
+        format!("the device lowered its clocks: {}; check its cooling and power", faults.join(", "))
     })
 }
 
-/// Every reason that is set in the bits; an unknown one by its bit.
-fn names(reasons: u64) -> Vec<String> {
-    let known = REASONS.iter().filter(|(reason, _)| reasons & reason.bits() != 0);
-    let unknown = reasons & !ThrottleReasons::all().bits();
-    known
-        .map(|(_, name)| (*name).to_owned())
-        .chain((unknown != 0).then(|| format!("unknown {unknown:#x}")))
-        .collect()
+/// Counts of [`REMAPPED`], where the device keeps them.
+fn remapped(device: &Device<'_>) -> Vec<(&'static str, u64)> {
+    let ids: Vec<FieldId> = REMAPPED.iter().map(|(id, _)| FieldId(*id)).collect();
+    let values = device.field_values_for(&ids).unwrap_or_default();
+    let counts = values.into_iter().zip(REMAPPED).filter_map(|(value, (_, name))| {
+        match value.ok()?.value.ok()? {
+            SampleValue::U32(count) => Some((name, count.into())),
+            SampleValue::U64(count) => Some((name, count)),
+            SampleValue::F64(_) | SampleValue::I64(_) => None,
+        }
+    });
+    counts.collect()
 }
 
 /// What is worth reading again and again.
@@ -172,7 +169,8 @@ fn figures(device: &Device<'_>) -> Vec<(&'static str, f64)> {
     ];
     let whole = figures.into_iter().filter_map(|(name, value)| Some((name, f64::from(value?))));
     let watts = device.power_usage().ok().map(|mw| ("power_w", f64::from(mw) / 1e3));
-    whole.chain(watts).collect()
+    let busy = device.utilization_rates().ok().map(|r| ("utilization_percent", f64::from(r.gpu)));
+    whole.chain(watts).chain(busy).collect()
 }
 
 /// Processes on the device besides this one.
@@ -185,16 +183,15 @@ fn others(device: &Device<'_>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use nvml_wrapper::bitmasks::device::ThrottleReasons;
+
     use super::*;
+    use crate::record::throttle::REASONS;
 
     #[test]
-    fn every_reason_is_read_bit_by_bit() {
-        let both = ThrottleReasons::SW_POWER_CAP | ThrottleReasons::HW_THERMAL_SLOWDOWN;
-        assert_eq!(names(both.bits()), ["power cap", "hardware thermal slowdown"]);
-        assert_eq!(names(0), [""; 0]);
-        assert_eq!(names(1 << 40), ["unknown 0x10000000000"]);
-        let all: u64 = REASONS.iter().map(|(reason, _)| reason.bits()).sum();
-        assert_eq!(all, ThrottleReasons::all().bits(), "each reason has one name");
+    fn every_reason_that_nvml_knows_has_a_name() {
+        let all: u64 = REASONS.iter().map(|(bit, ..)| bit).sum();
+        assert_eq!(all, ThrottleReasons::all().bits());
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod pattern;
 mod placement;
 pub mod run_directory;
 pub mod store;
+pub mod throttle;
 pub mod vocabulary;
 
 pub use bench::{BenchRecord, SCHEMA};
