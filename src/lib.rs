@@ -4,7 +4,8 @@
 //! device through [`cuda`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
 //! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which knows every kernel; and, over records,
-//! [`compare`] < [`report`] < [`cli`]. `number`, `workload` and `compare` do no I/O and know no device.
+//! [`compare`] and [`qualify`] < [`report`] < [`cli`]. `number`, `workload`, `compare` and `qualify` do no I/O and know
+//! no device.
 
 pub mod error;
 
@@ -26,6 +27,7 @@ pub mod ceilings;
 pub mod selftest;
 
 pub mod compare;
+pub mod qualify;
 
 pub mod report;
 

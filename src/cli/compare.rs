@@ -1,12 +1,12 @@
 //! `hostdyno compare A... -- B...`: two groups of runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::noise_floor;
-use super::output::{Output, complain};
+use super::output::Output;
+use super::{noise_floor, runs};
 use crate::compare::group::Group;
 use crate::compare::verdict::Verdict;
 use crate::compare::{Comparison, Options};
@@ -121,21 +121,5 @@ fn share(option: &str, percent: f64) -> Result<f64> {
 /// # Errors
 /// One can't be found or read.
 pub fn group(store: &Store, names: &[String]) -> Result<Group> {
-    let mut runs: Vec<crate::record::store::Run> = Vec::new();
-    for name in names {
-        for run in store.read_all(name)? {
-            for problem in &run.problems {
-                complain("warning", problem);
-            }
-            if !runs.iter().any(|known| same(&known.path, &run.path)) {
-                runs.push(run);
-            }
-        }
-    }
-    Group::new(names.join(", "), runs)
-}
-
-fn same(a: &Path, b: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    real(a) == real(b)
+    Group::new(names.join(", "), runs::read(store, names)?)
 }

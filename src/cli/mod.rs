@@ -3,6 +3,7 @@
 //! Exit codes: 0 done (perhaps with warnings on standard error), 1 internal error or what `--fail-on` asked to fail on,
 //! 2 bad usage or input; `qualify` adds 3, inconclusive.
 
+mod baseline;
 mod clean;
 mod compare;
 mod env;
@@ -10,6 +11,7 @@ mod load_time;
 mod noise_floor;
 mod order;
 mod output;
+mod qualify;
 mod report;
 mod runs;
 mod selftest;
@@ -69,6 +71,11 @@ enum Verb {
     LoadTime(load_time::Arguments),
     /// Compare two groups of runs: what differs, what moved, what explains it
     Compare(compare::Arguments),
+    /// Judge this host: every metric against sourced references, a baseline of one's own, or floors
+    Qualify(qualify::Arguments),
+    /// Make a baseline of runs of hosts that are known to be good, for qualify
+    #[command(subcommand)]
+    Baseline(baseline::Verb),
     /// Learn this host's noise from runs of one setting, for compare
     NoiseFloor(noise_floor::Arguments),
     /// Print the order in which to measure two settings
@@ -92,6 +99,8 @@ pub fn run() -> ExitCode {
         Verb::Topology(arguments) => done(topology::run(&arguments, &output)),
         Verb::LoadTime(arguments) => done(load_time::run(&arguments, &store, &output)),
         Verb::Compare(arguments) => compare::run(&arguments, &store, &output),
+        Verb::Qualify(arguments) => qualify::run(&arguments, &store, &output),
+        Verb::Baseline(verb) => done(baseline::run(&verb, &store, &output)),
         Verb::NoiseFloor(arguments) => done(noise_floor::run(&arguments, &store, &output)),
         Verb::Order(arguments) => done(order::run(&arguments, &output)),
         Verb::Selftest(arguments) => done(selftest::run(&arguments, &output)),

@@ -21,6 +21,11 @@ impl Output {
         Self { json: common.json, screen: Screen::stdout(common.no_color) }
     }
 
+    /// The same, but as JSON, whatever the common options say.
+    pub fn as_json(&self) -> Self {
+        Self { json: true, screen: self.screen }
+    }
+
     /// Prints `content` as a JSON object of `kind`, or as the text that `draw` makes of it.
     ///
     /// # Errors

@@ -1,4 +1,6 @@
-//! `hostdyno runs`: which runs there are.
+//! `hostdyno runs`: which runs there are; and the runs that names on a command line mean.
+
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -42,4 +44,28 @@ pub fn run(store: &Store, output: &Output) -> Result<()> {
     }
     output
         .print("runs", &Runs { runs, problems }, |screen, list| terminal::runs(screen, &list.runs))
+}
+
+/// Every run that `names` mean, each once; what could not be read of them is told.
+///
+/// # Errors
+/// One can't be found or read.
+pub fn read(store: &Store, names: &[String]) -> Result<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    for name in names {
+        for run in store.read_all(name)? {
+            for problem in &run.problems {
+                complain("warning", problem);
+            }
+            if !runs.iter().any(|known| same(&known.path, &run.path)) {
+                runs.push(run);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(a) == real(b)
 }

@@ -2,6 +2,7 @@
 
 use crate::compare::Comparison;
 use crate::compare::settings::Relevance;
+use crate::qualify::Qualification;
 use crate::report::quantity;
 use crate::report::terminal::compare::{change, interval, of_suspect};
 
@@ -70,6 +71,68 @@ pub fn comparison(comparison: &Comparison) -> String {
     }
     for missing in &comparison.explanation.not_in_effect {
         text += &format!("- not in effect: {}\n", escape(missing));
+    }
+    text
+}
+
+/// A qualification.
+pub fn qualification(qualification: &Qualification) -> String {
+    let mut text = format!(
+        "# {}: {}\n\n",
+        qualification.verdict.name(),
+        escape(&qualification.runs.join(", "))
+    );
+    for part in &qualification.identified {
+        text += &format!("- {}\n", escape(part));
+    }
+    if !qualification.judgements.is_empty() {
+        text += "\n## Against the reference\n\n";
+        let rows = qualification.judgements.iter().map(|judgement| {
+            let value = |value: Option<f64>| {
+                value.map_or_else(String::new, |value| quantity::plain(judgement.unit, value))
+            };
+            let share = |share: Option<f64>| share.map_or_else(String::new, quantity::percent);
+            let yardstick = judgement.yardstick.as_ref();
+            vec![
+                judgement.id.to_string(),
+                value(judgement.value),
+                value(yardstick.map(|yardstick| yardstick.value)),
+                share(judgement.share),
+                share(judgement.share_at_clock),
+                judgement.verdict.name().to_owned(),
+                judgement.reason.clone(),
+                yardstick.map_or_else(String::new, |yardstick| yardstick.source.clone()),
+            ]
+        });
+        let columns = [
+            "metric",
+            "measured",
+            "reference",
+            "share",
+            "at its clock",
+            "verdict",
+            "why",
+            "source",
+        ];
+        text += &table(&columns, rows);
+    }
+    if !qualification.findings.is_empty() {
+        text += "\n## Beyond numbers\n\n";
+        let rows = qualification.findings.iter().map(|finding| {
+            vec![
+                finding.rule.to_owned(),
+                finding.severity.name().to_owned(),
+                finding.what.clone(),
+                finding.command.clone(),
+                finding.next.clone(),
+            ]
+        });
+        text += &table(&["rule", "verdict", "what", "see", "what to do"], rows);
+    }
+    if !qualification.not_judged.is_empty() {
+        text += "\n## Measured, not judged\n\n";
+        let rows = qualification.not_judged.iter().map(|m| vec![m.id.to_string(), m.why.clone()]);
+        text += &table(&["metric", "why"], rows);
     }
     text
 }

@@ -8,6 +8,7 @@ pub mod findings;
 pub use crate::record::fixture;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod model;
 pub mod quantity;

@@ -5,6 +5,7 @@ mod environment;
 mod noise_floor;
 mod notes;
 mod part;
+pub mod qualify;
 mod run;
 mod screen;
 mod summary;
