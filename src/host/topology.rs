@@ -124,6 +124,13 @@ impl Topology {
         sysfs::read(root)
     }
 
+    /// A host that hwloc makes up from its own short notation, for tests.
+    #[cfg(test)]
+    pub(crate) fn synthetic(description: &str) -> Self {
+        let found = hwlocality::Topology::builder().from_synthetic(description).unwrap();
+        discover::convert(&found.build().unwrap(), None).unwrap()
+    }
+
     /// The node that `cpu` belongs to.
     pub fn node_of(&self, cpu: usize) -> Option<&Node> {
         self.nodes.iter().find(|node| node.cpus.contains(&cpu))

@@ -2,11 +2,12 @@
 //!
 //! A run is everything that one `cargo bench` measured: one JSON file per bench process and `host.json`. The schema
 //! is described for users in `results/README.md`; [`vocabulary`] holds the words, [`metric`] one
-//! metric, [`bench`] one process's file.
+//! metric, [`figure`] matrices and curves in its details, [`bench`] one process's file.
 
 pub mod atomic;
 pub mod bench;
 pub mod clock;
+pub mod figure;
 #[cfg(test)]
 pub mod fixture;
 pub mod metric;

@@ -1,8 +1,9 @@
 //! Reports: what a run tells a person.
 //!
 //! [`model`] turns a run into a [`model::Report`] and [`findings`] ranks what is worth looking at;
-//! both are pure. [`terminal`] and [`json`] draw the result. [`quantity`] decides how a number reads.
+//! both are pure. [`terminal`] and [`json`] draw the result, [`draw`] its pictures. [`quantity`] decides how a number reads.
 
+pub mod draw;
 pub mod findings;
 #[cfg(test)]
 pub use crate::record::fixture;

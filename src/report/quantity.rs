@@ -1,6 +1,7 @@
 //! Numbers as a person reads them: scaled to the unit that suits their size, and with no more digits
 //! than their interval supports.
 
+use crate::record::figure::{Axis, BYTES};
 use crate::record::{Interval, MetricRecord, Summary, Unit};
 
 /// A power of ten between a record's unit and a printed unit.
@@ -26,6 +27,11 @@ impl Scale {
         let native = (1.0, unit.symbol());
         let (factor, symbol) = *fits.or(steps.last()).unwrap_or(&native);
         Self { factor, symbol }
+    }
+
+    /// `value` in the printed unit to three significant digits, without the symbol.
+    pub fn three_digits(self, value: f64) -> String {
+        self.number(value, Digits::significant(value * self.factor, 3))
     }
 
     /// `value` in the printed unit with `digits`, without the symbol.
@@ -68,6 +74,40 @@ pub fn plain(unit: Unit, value: f64) -> String {
     let scale = Scale::of(unit, value);
     let scaled = value * scale.factor;
     format!("{} {}", Digits::significant(scaled, 3).print(scaled), scale.symbol)
+}
+
+/// A value on an axis, without its unit: three significant digits; sizes in powers of two with their own.
+pub fn on_axis(axis: &Axis, value: f64) -> String {
+    if axis.unit == BYTES {
+        return bytes(value);
+    }
+    let text = Digits::significant(value, 3).print(value);
+    // `100.0` would claim more than it knows, and takes room.
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A value on an axis with its unit.
+pub fn with_unit(axis: &Axis, value: f64) -> String {
+    let text = on_axis(axis, value);
+    let unit = match axis.unit.as_str() {
+        // An axis without a unit counts what it is named after.
+        "" => &axis.name,
+        BYTES => return text,
+        unit => unit,
+    };
+    format!("{text} {unit}")
+}
+
+fn bytes(value: f64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")];
+    let (power, unit) =
+        units.into_iter().find(|(power, _)| value >= f64::from(1u32 << power)).unwrap_or((0, "B"));
+    let scaled = value / f64::from(1u32 << power);
+    if scaled.fract() == 0.0 { format!("{scaled} {unit}") } else { format!("{scaled:.1} {unit}") }
 }
 
 /// `0.731` as `73 %`; one decimal below 10 %, where a whole percent would be too coarse.

@@ -1,13 +1,10 @@
 //! Hosts made up by hwloc's own generator, and the agreement of both readers on this one.
 
-use hwlocality::Topology as Hwloc;
-
 use super::super::nps::{Confidence, Vendor, infer};
 use super::*;
 
 fn synthetic(description: &str) -> Topology {
-    let found = Hwloc::builder().from_synthetic(description).unwrap().build().unwrap();
-    discover::convert(&found, None).unwrap()
+    Topology::synthetic(description)
 }
 
 fn inferred(description: &str, vendor: Vendor) -> String {

@@ -1,5 +1,6 @@
 //! What a report says, before anyone draws it. Pure: from a run to values.
 
+mod figure;
 mod host;
 mod part;
 mod run;
@@ -11,6 +12,7 @@ use super::findings::{Finding, findings};
 use crate::record::Part;
 use crate::record::store::Run;
 
+pub use figure::{Figure, Shape};
 pub use host::{HostLine, cpu_quota, host_block, memory_nodes, online_cpus, value_text};
 pub use part::{Headline, PartReport, Row, cause, share_of_ceiling};
 pub use run::{BenchHead, RunHead, States};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::figure::Figure;
 use crate::record::{
     Cache, Ceiling, Direction, Interval, MetricId, MetricRecord, Part, State, Summary, Unit,
 };
@@ -15,6 +16,8 @@ pub struct PartReport {
     pub headline: Headline,
     /// Its metrics in the order measured, without the skipped ones.
     pub rows: Vec<Row>,
+    /// Its matrices and curves.
+    pub figures: Vec<Figure>,
 }
 
 /// The figure that stands for a part, or why there is none.
@@ -50,6 +53,8 @@ pub struct Row {
     pub cache: Cache,
     /// Which code ran.
     pub kernel_path: String,
+    /// Whether it is one value of a matrix that stands among the part's figures.
+    pub in_matrix: bool,
 }
 
 /// Detail in which a bench says why a metric has no ceiling.
@@ -73,6 +78,7 @@ impl Row {
             reason: metric.reason.clone(),
             cache: metric.cache,
             kernel_path: metric.kernel_path.clone(),
+            in_matrix: metric.cell().is_some(),
         }
     }
 
@@ -99,12 +105,13 @@ impl PartReport {
     pub fn new<'a>(part: Part, metrics: impl IntoIterator<Item = &'a MetricRecord>) -> Self {
         let (skipped, measured): (Vec<_>, Vec<_>) =
             metrics.into_iter().filter(|m| m.part == part).partition(|m| m.state == State::Skipped);
+        let figures = Figure::all(measured.iter().copied());
         let rows: Vec<Row> = measured.into_iter().map(Row::new).collect();
         let headline = match best(&rows) {
             Some(row) => Headline::Figure(Box::new(row.clone())),
             None => Headline::None(why_none(&rows, &skipped)),
         };
-        Self { part, headline, rows }
+        Self { part, headline, rows, figures }
     }
 }
 
@@ -135,7 +142,7 @@ fn best(rows: &[Row]) -> Option<&Row> {
         if row.unit.direction() == Direction::Lower { -interval.high } else { interval.low }
     };
     rows.iter()
-        .filter(|row| row.usable())
+        .filter(|row| row.usable() && !row.in_matrix)
         .min_by(|a, b| doubt(a).cmp(&doubt(b)).then_with(|| sure(b).total_cmp(&sure(a))))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod environment;
+mod figure;
 mod noise_floor;
 mod notes;
 mod part;

@@ -3,6 +3,7 @@
 use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::{Cell, Table};
 
+use super::figure;
 use super::notes::{self, Ceilings};
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
@@ -12,22 +13,24 @@ use crate::report::quantity::{self, noise, percent};
 
 /// The table of `part` with its notes; empty when it has no rows.
 pub fn render(screen: Screen, part: &PartReport) -> String {
+    // What is in a matrix is shown there.
+    let rows: Vec<Row> = part.rows.iter().filter(|row| !row.in_matrix).cloned().collect();
     if part.rows.is_empty() {
         return String::new();
     }
-    let ceilings = Ceilings::of(&part.rows);
+    let ceilings = Ceilings::of(&rows);
     let layouts = Layout::from_most_to_least();
     let mut text = screen.heading(part.part.name());
-    let draw = |layout: Layout| layout.table(screen, &part.rows, &ceilings);
+    let draw = |layout: Layout| layout.table(screen, &rows, &ceilings);
     let Some((table, layout)) = first_that_fits(screen, &layouts, draw) else { return text };
     text += &table;
     text += &ceilings.notes(screen);
-    text += &notes::no_ceiling(screen, &part.rows);
+    text += &notes::no_ceiling(screen, &rows);
     if !layout.kernel {
-        text += &notes::kernel_paths(screen, &part.rows);
+        text += &notes::kernel_paths(screen, &rows);
     }
-    text += &notes::reasons(screen, &part.rows);
-    text
+    text += &notes::reasons(screen, &rows);
+    text + &figure::render(screen, &part.figures)
 }
 
 /// How much a table tells.

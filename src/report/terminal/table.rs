@@ -40,8 +40,7 @@ pub fn first_that_fits<L: Copy>(
 ) -> Option<(String, L)> {
     for &layout in layouts {
         let table = draw(layout);
-        let widest = table.lines().map(|line| console::measure_text_width(line.trim_end())).max();
-        if widest.unwrap_or(0) <= screen.width {
+        if widest(&table) <= screen.width {
             return Some((print(&table), layout));
         }
     }
@@ -57,6 +56,12 @@ pub fn fitted(screen: Screen, draw: impl Fn() -> Table) -> String {
     first_that_fits(screen, &[()], |()| draw()).map_or_else(String::new, |(text, ())| text)
 }
 
-fn print(table: &Table) -> String {
+/// Columns that `table` takes.
+pub fn widest(table: &Table) -> usize {
+    table.lines().map(|line| console::measure_text_width(line.trim_end())).max().unwrap_or(0)
+}
+
+/// The lines of `table`, without blanks at their ends.
+pub fn print(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
