@@ -4,8 +4,8 @@
 //! device through [`cuda`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
 //! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which knows every kernel; and, over records,
-//! [`compare`] and [`qualify`] < [`report`] < [`cli`]. `number`, `workload`, `compare` and `qualify` do no I/O and know
-//! no device.
+//! [`compare`], [`qualify`] and [`bottleneck`] < [`report`] < [`cli`]. `number`, `workload` and these three do no I/O and
+//! know no device.
 
 pub mod error;
 
@@ -26,6 +26,7 @@ pub mod transfer;
 pub mod ceilings;
 pub mod selftest;
 
+pub mod bottleneck;
 pub mod compare;
 pub mod qualify;
 

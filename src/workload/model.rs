@@ -16,7 +16,7 @@ pub struct Model {
     pub hidden: usize,
     /// Transformer layers, dense ones included, multi-token prediction excluded.
     pub layers: usize,
-    /// Entries of the vocabulary. Input embedding and output head are separate in all of these models.
+    /// Entries of the vocabulary.
     pub vocabulary: usize,
     /// How keys and values are made and kept.
     pub heads: Heads,
@@ -24,6 +24,21 @@ pub struct Model {
     pub dense: Option<Dense>,
     /// The experts of the other layers.
     pub experts: Option<Experts>,
+    /// Whether the output head is the input embedding.
+    pub tied: bool,
+    /// The layers that attend to the last tokens only.
+    pub window: Option<Window>,
+    /// Most tokens of a sequence: `max_position_embeddings`.
+    pub context: usize,
+}
+
+/// Layers with attention to a sliding window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How many layers.
+    pub layers: usize,
+    /// How many tokens each sees.
+    pub tokens: usize,
 }
 
 /// The attention heads of a model.
@@ -42,7 +57,7 @@ pub enum Heads {
     Latent {
         /// Query heads.
         heads: usize,
-        /// Rank that queries are compressed to.
+        /// Rank that queries are compressed to; 0 where they are not.
         q_rank: usize,
         /// Rank that keys and values are compressed to: what the cache holds, and the value of the absorbed form.
         kv_rank: usize,
@@ -95,6 +110,9 @@ pub const DEEPSEEK_R1: Model = Model {
     },
     dense: Some(Dense { layers: 3, intermediate: 18_432 }),
     experts: Some(Experts { routed: 256, active: 8, shared: 1, intermediate: 2048 }),
+    tied: false,
+    window: None,
+    context: 163_840,
 };
 
 /// Llama-3.1-70B.
@@ -107,6 +125,9 @@ pub const LLAMA_3_1_70B: Model = Model {
     heads: Heads::Grouped { heads: 64, kv_heads: 8, dim: 128 },
     dense: Some(Dense { layers: 80, intermediate: 28_672 }),
     experts: None,
+    tied: false,
+    window: None,
+    context: 131_072,
 };
 
 /// Qwen3-235B-A22B.
@@ -119,6 +140,9 @@ pub const QWEN3_235B: Model = Model {
     heads: Heads::Grouped { heads: 64, kv_heads: 4, dim: 128 },
     dense: None,
     experts: Some(Experts { routed: 128, active: 8, shared: 0, intermediate: 1536 }),
+    tied: false,
+    window: None,
+    context: 40_960,
 };
 
 /// gpt-oss-120b. Every other layer attends to 128 tokens only; shapes here are those of the full layers.
@@ -131,6 +155,9 @@ pub const GPT_OSS_120B: Model = Model {
     heads: Heads::Grouped { heads: 64, kv_heads: 8, dim: 64 },
     dense: None,
     experts: Some(Experts { routed: 128, active: 4, shared: 0, intermediate: 2880 }),
+    tied: false,
+    window: Some(Window { layers: 18, tokens: 128 }),
+    context: 131_072,
 };
 
 /// Every model of the catalogue.

@@ -4,6 +4,7 @@ mod attention_oracle;
 mod catalogue;
 mod gemm_oracle;
 mod shapes;
+mod work;
 
 use super::*;
 use crate::number::Matrix;

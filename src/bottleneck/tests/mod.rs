@@ -1,0 +1,3 @@
+//! Projections against published measurements and against sums by hand.
+
+mod points;
