@@ -10,14 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytemuck::Pod;
 
 use super::pages::{self, Census, Pages, SMALL};
+use super::policy::Policy;
 use super::root::Root;
 use crate::{Error, Result};
 
 /// What a buffer leaves to the rest of the host.
 const RESERVE: u64 = 256 << 20;
-
-/// `mbind`: fail when a page is elsewhere already (linux/mempolicy.h).
-const MPOL_MF_STRICT: u32 = 1;
 
 /// Bytes of small and transparent pages in live buffers: promised, but not yet missing from what the kernel calls
 /// available until they are touched.
@@ -32,7 +30,6 @@ pub struct Buffer {
     /// Bytes mapped: `length` rounded up to the granule.
     mapped: usize,
     pages: Pages,
-    node: Option<usize>,
 }
 
 // SAFETY: the mapping is owned, and shared access to it is by `&self` for reads and `&mut self` for writes.
@@ -47,7 +44,7 @@ impl Buffer {
     /// [`Error::Input`] when there is not enough free memory, [`Error::Unavailable`] when no huge pages are reserved,
     /// [`Error::Os`] when the kernel refuses the mapping.
     pub fn new(length: usize, pages: Pages) -> Result<Self> {
-        Self::map(length, pages, None)
+        Self::placed(length, pages, &Policy::FirstTouch)
     }
 
     /// `length` zero bytes on NUMA node `node` (the operating system's index): bound strictly and touched, so that
@@ -56,9 +53,21 @@ impl Buffer {
     /// # Errors
     /// As [`Self::new`]; also [`Error::Unavailable`] when the kernel or a sandbox denies the binding.
     pub fn on_node(length: usize, pages: Pages, node: usize) -> Result<Self> {
-        let buffer = Self::map(length, pages, Some(node))?;
-        buffer.bind(node)?;
-        buffer.populate()?;
+        Self::placed(length, pages, &Policy::Node(node))
+    }
+
+    /// `length` zero bytes where `policy` says: bound strictly and touched, so that every page is there already, unless
+    /// the first touch is to decide.
+    ///
+    /// # Errors
+    /// As [`Self::on_node`].
+    pub fn placed(length: usize, pages: Pages, policy: &Policy) -> Result<Self> {
+        let buffer = Self::map(length, pages, policy)?;
+        policy.bind(buffer.start.as_ptr(), buffer.mapped)?;
+        // A pool that another process empties now is then an error here, not a bus error at first touch.
+        if policy.binds() || pages.reserved() {
+            buffer.populate()?;
+        }
         Ok(buffer)
     }
 
@@ -75,11 +84,6 @@ impl Buffer {
     /// Kind of its pages.
     pub fn pages(&self) -> Pages {
         self.pages
-    }
-
-    /// The node it was bound to.
-    pub fn node(&self) -> Option<usize> {
-        self.node
     }
 
     /// Its address.
@@ -132,17 +136,17 @@ impl Buffer {
         Some(huge)
     }
 
-    fn map(length: usize, pages: Pages, node: Option<usize>) -> Result<Self> {
+    fn map(length: usize, pages: Pages, policy: &Policy) -> Result<Self> {
         let mapped = length.max(1).checked_next_multiple_of(pages.granule()).ok_or_else(|| {
             Error::input(format!("a buffer of {length} bytes is too large"), "Ask for less")
         })?;
-        refuse_if_short(&Root::host(), mapped as u64, pages, node)?;
+        refuse_if_short(&Root::host(), mapped as u64, pages, policy)?;
         let start = match pages {
             Pages::Small | Pages::Transparent => map_aligned(mapped, pages.granule())?,
             Pages::Huge => map_anonymous(mapped, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB)?,
             Pages::Giant => map_anonymous(mapped, libc::MAP_HUGETLB | libc::MAP_HUGE_1GB)?,
         };
-        let buffer = Self { start, length, mapped, pages, node };
+        let buffer = Self { start, length, mapped, pages };
         if !pages.reserved() {
             PROMISED.fetch_add(mapped as u64, Ordering::Relaxed);
             let advice = match pages {
@@ -150,44 +154,8 @@ impl Buffer {
                 _ => libc::MADV_HUGEPAGE,
             };
             buffer.advise(advice, "choose the page size of")?;
-        } else {
-            // A pool that another process empties now is then an error here, not a bus error at first touch. Bound
-            // buffers have to be bound first.
-            if node.is_none() {
-                buffer.populate()?;
-            }
         }
         Ok(buffer)
-    }
-
-    fn bind(&self, node: usize) -> Result<()> {
-        let mut mask = vec![0u64; node / 64 + 1];
-        mask[node / 64] = 1 << (node % 64);
-        // SAFETY: the range is this mapping, and `mask` has as many bits as are announced (the kernel reads one less).
-        let answer = unsafe {
-            libc::syscall(
-                libc::SYS_mbind,
-                self.start.as_ptr(),
-                self.mapped,
-                libc::MPOL_BIND,
-                mask.as_ptr(),
-                mask.len() * 64 + 1,
-                MPOL_MF_STRICT,
-            )
-        };
-        if answer == 0 {
-            return Ok(());
-        }
-        let error = std::io::Error::last_os_error();
-        Err(Error::Unavailable(match error.raw_os_error() {
-            Some(libc::EINVAL) => {
-                format!("binding denied: node {node} has no memory, or this process may not use it")
-            }
-            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => {
-                format!("binding denied: {error} (a container's seccomp filter may forbid mbind)")
-            }
-            _ => format!("binding denied: {error}"),
-        }))
     }
 
     /// Touches every page now.
@@ -239,36 +207,46 @@ impl Drop for Buffer {
 }
 
 /// Refuses what the host could only give by killing a process.
-fn refuse_if_short(root: &Root, bytes: u64, pages: Pages, node: Option<usize>) -> Result<()> {
+fn refuse_if_short(root: &Root, bytes: u64, pages: Pages, policy: &Policy) -> Result<()> {
+    let needs = policy.needs(bytes);
     if pages.reserved() {
-        let have = pages.free_reserved(root, node).unwrap_or(0);
-        if bytes > have {
-            return Err(Error::Unavailable(format!(
-                "{} of {} pages needed, {} reserved and free{}",
-                gib(bytes),
-                pages.name(),
-                gib(have),
-                node.map(|n| format!(" on node {n}")).unwrap_or_default()
-            )));
+        let everywhere = needs.is_empty().then_some((None, bytes));
+        let on_nodes = needs.iter().map(|&(node, need)| (Some(node), need));
+        for (node, need) in everywhere.into_iter().chain(on_nodes) {
+            let have = pages.free_reserved(root, node).unwrap_or(0);
+            if need > have {
+                return Err(Error::Unavailable(format!(
+                    "{} of {} pages needed, {} reserved and free{}",
+                    gib(need),
+                    pages.name(),
+                    gib(have),
+                    node.map(|n| format!(" on node {n}")).unwrap_or_default()
+                )));
+            }
         }
         return Ok(());
     }
+    let promised = PROMISED.load(Ordering::Relaxed);
+    let left = |free: u64| room(free, promised, resident_bytes(root));
     let nodes = root.list("/sys/devices/system/node/has_memory").unwrap_or_default();
     // On one node the host's own figure is the better one.
-    let on_node = node.filter(|_| nodes.len() > 1).and_then(|n| pages::available_on(root, n));
-    let promised = PROMISED.load(Ordering::Relaxed);
-    let free = [pages::available(root), on_node].into_iter().flatten().min();
-    match free.map(|free| room(free, promised, resident_bytes(root))) {
-        Some(have) if bytes > have => Err(Error::input(
-            format!(
-                "a buffer of {} does not fit into the {} of free memory",
-                gib(bytes),
-                gib(have)
-            ),
-            "Stop other programs, or choose a smaller size",
-        )),
-        _ => Ok(()),
+    let on_nodes = needs.iter().filter(|_| nodes.len() > 1).filter_map(|&(node, need)| {
+        Some((left(pages::available_on(root, node)?), need, format!(" of node {node}")))
+    });
+    let everywhere = pages::available(root).map(|free| (left(free), bytes, String::new()));
+    for (have, need, of) in everywhere.into_iter().chain(on_nodes) {
+        if need > have {
+            return Err(Error::input(
+                format!(
+                    "a buffer of {} does not fit into the {} of free memory{of}",
+                    gib(need),
+                    gib(have)
+                ),
+                "Stop other programs, or choose a smaller size",
+            ));
+        }
     }
+    Ok(())
 }
 
 /// What of `free` bytes is left for a new buffer, when `promised` bytes are in buffers and `resident` bytes of this

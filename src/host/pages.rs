@@ -130,46 +130,42 @@ pub struct Census {
 }
 
 impl Census {
-    /// Asks the kernel for the node of the small pages of `length` bytes at `start`: all of them, or a regular sample
-    /// when there are very many.
+    /// Asks the kernel for the node of every small page of `length` bytes at `start`; of a regular sample beyond 16 GiB.
     pub fn take(start: *const u8, length: usize) -> Self {
-        /// A query costs about 100 ns: this many take less than 10 ms.
-        const MOST: usize = 1 << 16;
+        /// A query costs about 100 ns: this many take less than half a second.
+        const MOST: usize = 1 << 22;
+        /// Pages of one call, so that the lists stay small.
+        const CALL: usize = 1 << 16;
         let total = length.div_ceil(SMALL);
         // An odd step, so that the sample does not see one position within huge pages only.
         let step = if total <= MOST { 1 } else { (total / MOST) | 1 };
-        let pages: Vec<*const u8> =
-            (0..total).step_by(step).map(|page| start.wrapping_add(page * SMALL)).collect();
         let mut census = Self::default();
         if step > 1 {
-            census.unproved = Some(format!("sampled {} of {total} pages", pages.len()));
+            census.unproved = Some(format!("sampled {} of {total} pages", total.div_ceil(step)));
         }
-        let mut status = vec![0i32; pages.len()];
-        // SAFETY: both arrays have `pages.len()` entries; without target nodes nothing is moved, and addresses that
-        // are not mapped only give an error status.
-        let answer = unsafe {
-            libc::syscall(
-                libc::SYS_move_pages,
-                0,
-                pages.len(),
-                pages.as_ptr(),
-                std::ptr::null::<i32>(),
-                status.as_mut_ptr(),
-                0,
-            )
-        };
-        if answer < 0 {
-            let error = std::io::Error::last_os_error();
-            census.unproved = Some(format!("move_pages refused: {error}"));
-            return census;
-        }
-        for &node in &status {
-            match usize::try_from(node) {
-                Ok(node) => *census.by_node.entry(node).or_default() += 1,
-                Err(_) => census.untouched += 1,
+        let mut pages = (0..total).step_by(step).map(|page| start.wrapping_add(page * SMALL));
+        loop {
+            let call: Vec<*const u8> = pages.by_ref().take(CALL).collect();
+            if call.is_empty() {
+                return census;
+            }
+            match nodes_of(&call) {
+                Ok(status) => census.count(&status),
+                Err(error) => {
+                    census.unproved = Some(format!("move_pages refused: {error}"));
+                    return census;
+                }
             }
         }
-        census
+    }
+
+    fn count(&mut self, status: &[i32]) {
+        for &node in status {
+            match usize::try_from(node) {
+                Ok(node) => *self.by_node.entry(node).or_default() += 1,
+                Err(_) => self.untouched += 1,
+            }
+        }
     }
 
     /// Adds another buffer's pages.
@@ -202,6 +198,25 @@ impl Census {
             _ => Ok(()),
         }
     }
+}
+
+/// The node of each page, or a negative error number for those that nobody has touched.
+fn nodes_of(pages: &[*const u8]) -> std::io::Result<Vec<i32>> {
+    let mut status = vec![0i32; pages.len()];
+    // SAFETY: both arrays have `pages.len()` entries; without target nodes nothing is moved, and addresses that are not
+    // mapped only give an error status.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            pages.len(),
+            pages.as_ptr(),
+            std::ptr::null::<i32>(),
+            status.as_mut_ptr(),
+            0,
+        )
+    };
+    if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(status) }
 }
 
 #[cfg(test)]

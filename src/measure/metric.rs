@@ -89,7 +89,8 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     let (conditions_before, device_before) = (Conditions::sample(), subject.conditions());
     let disqualified = subject.disqualified();
     let settle = if subject.settles() { budget.settle } else { Duration::ZERO };
-    let budget = &Budget { settle, ..budget.clone() };
+    let budget = if subject.brief() { budget.brief() } else { budget.clone() };
+    let budget = &Budget { settle, ..budget };
     let mut run = |iterations| Ok(subject.run(iterations)?.0);
     let sampled =
         if disqualified.is_some() { sample_token(&mut run)? } else { sample(budget, &mut run)? };

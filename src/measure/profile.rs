@@ -93,6 +93,16 @@ pub struct Budget {
     pub samples: std::ops::RangeInclusive<usize>,
 }
 
+/// A metric that is one of many costs this fraction of the time.
+const BRIEF: u32 = 4;
+
+impl Budget {
+    /// The budget of a metric that is one of many of its kind.
+    pub fn brief(&self) -> Self {
+        Self { warm_up: self.warm_up / BRIEF, sampling: self.sampling / BRIEF, ..self.clone() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,11 @@ pub trait Subject {
         false
     }
 
+    /// Whether it is one of so many of its kind that each may cost only a fraction of the usual time.
+    fn brief(&self) -> bool {
+        false
+    }
+
     /// State of the device that does the work, for the record's conditions: asked before the first run and after the last.
     fn conditions(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
         Default::default()

@@ -1,18 +1,25 @@
-//! What DRAM could do at most: by the memory controllers' channels and clocks where the host shows them, and by the
-//! best read that was measured.
+//! What DRAM could do at most: by the memory controllers' channels and clocks where the host shows them, by the links
+//! between the last-level caches and memory, and by the best read that was measured.
+//!
+//! The links' width and clock are not readable without root, so their sum is measured: what the cores below one cache
+//! read, times the number of caches. On hosts with few core complexes that is less than the channels give.
 
 use std::time::{Duration, Instant};
 
 use super::stream::{Loop, Stream};
 use crate::Result;
 use crate::host::environment::dram_channels;
-use crate::host::{Environment, Root, Workers};
+use crate::host::topology::Cache;
+use crate::host::{Environment, Root, Topology, Workers};
 use crate::measure::Subject;
 use crate::record::{Ceiling, Origin, Unit};
 
-/// The theoretical ceiling of this host's DRAM, or why it is not known.
+/// The ceiling of this host's DRAM, or why it is not known.
 #[derive(Debug, Clone)]
 pub struct DramCeiling(Result<Ceiling, String>);
+
+/// Most time that measuring the links takes.
+const LINK_BUDGET: Duration = Duration::from_millis(500);
 
 impl DramCeiling {
     /// Looks at the host under `root`.
@@ -25,6 +32,16 @@ impl DramCeiling {
                 channels.channels, channels.mts, channels.source
             ),
         }))
+    }
+
+    /// The lower of this and the sum of the links, if there are several.
+    ///
+    /// # Errors
+    /// When a link can't be measured.
+    pub fn with_links(self, topology: &Topology, cpus: &[usize]) -> Result<Self> {
+        let Some(links) = links(topology, cpus)? else { return Ok(self) };
+        let lower = self.known().is_none_or(|channels| links.value < channels.value);
+        Ok(if lower { Self(Ok(links)) } else { self })
     }
 
     /// None, and why.
@@ -41,6 +58,34 @@ impl DramCeiling {
     pub fn unknown(&self) -> Option<&str> {
         self.0.as_ref().err().map(String::as_str)
     }
+}
+
+/// CPUs of `cpus` below each last-level cache that has any of them, one list a cache.
+pub fn complexes(topology: &Topology, cpus: &[usize]) -> Vec<Vec<usize>> {
+    let below = |cache: &Cache| -> Vec<usize> {
+        cpus.iter().copied().filter(|cpu| cache.cpus.contains(cpu)).collect()
+    };
+    topology.last_level().map(below).filter(|cpus| !cpus.is_empty()).collect()
+}
+
+/// The sum of what all core complexes could read: the largest one's best, for each of them. `None` when there is one.
+fn links(topology: &Topology, cpus: &[usize]) -> Result<Option<Ceiling>> {
+    let complexes = complexes(topology, cpus);
+    let Some(largest) = complexes.iter().max_by_key(|cpus| cpus.len()) else { return Ok(None) };
+    if complexes.len() < 2 {
+        return Ok(None);
+    }
+    let one = measure_read_ceiling(&std::sync::Arc::new(Workers::on(largest)?), LINK_BUDGET)?;
+    let count = complexes.len();
+    Ok(Some(Ceiling {
+        value: one.value * count as f64,
+        origin: Origin::Measured,
+        source: format!(
+            "links of {count} last-level caches, {:.1} GB/s each, measured on {} cores below one",
+            one.value,
+            largest.len()
+        ),
+    }))
 }
 
 /// The most that `workers` read from DRAM, in GB/s: the best pass within `budget`, and of at least five.
@@ -77,6 +122,15 @@ pub fn measure_read_ceiling(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn complexes_are_the_caches_that_are_used() {
+        let host = Topology::synthetic("Package:2 [numa(memory=1GB)] L3:2 Core:2 PU:1");
+        assert_eq!(complexes(&host, &[0, 1, 2, 6]), [vec![0, 1], vec![2], vec![6]]);
+        assert!(complexes(&host, &[]).is_empty());
+        let one = Topology::synthetic("Package:1 [numa(memory=1GB)] L3:1 Core:2 PU:1");
+        assert_eq!(links(&one, &[0, 1]).unwrap(), None);
+    }
 
     #[test]
     fn a_ceiling_names_its_inputs_or_says_why_there_is_none() {

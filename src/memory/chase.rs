@@ -32,18 +32,29 @@ impl Cycle {
     ///
     /// # Errors
     /// When the buffer holds no line, or more than 2^32.
-    pub fn over(mut buffer: Buffer, seed: u64) -> Result<Self> {
-        let lines = buffer.len() / LINE;
+    pub fn over(buffer: Buffer, seed: u64) -> Result<Self> {
+        let mut cycle = Self { buffer, lines: 0, at: 0 };
+        cycle.link(cycle.buffer.len(), seed)?;
+        Ok(cycle)
+    }
+
+    /// Makes the lines of the first `bytes` of the memory one new cycle.
+    ///
+    /// # Errors
+    /// When that is no line, more than 2^32, or more than there is.
+    pub fn link(&mut self, bytes: usize, seed: u64) -> Result<()> {
+        let lines = bytes.min(self.buffer.len()) / LINE;
         let count = u32::try_from(lines).ok().filter(|&lines| lines > 0).ok_or_else(|| {
             Error::input(format!("can't chase through {lines} lines"), "Choose 64 B to 256 GiB")
         })?;
-        let start = buffer.as_ptr().expose_provenance() as u64;
+        let start = self.buffer.as_ptr().expose_provenance() as u64;
         let next = sattolo(count, seed);
-        let words = buffer.as_mut_slice::<u64>();
+        let words = self.buffer.as_mut_slice::<u64>();
         for (line, &next) in next.iter().enumerate() {
             words[line * WORDS] = start + u64::from(next) * LINE as u64;
         }
-        Ok(Self { buffer, lines, at: start })
+        (self.lines, self.at) = (lines, start);
+        Ok(())
     }
 
     /// Lines on the cycle.
@@ -139,6 +150,22 @@ mod tests {
                 assert_ne!(cycle.at, start);
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_the_memory_can_be_linked_anew() {
+        let mut cycle = Cycle::new(64 * 100, Pages::Small, 1).unwrap();
+        for lines in [1, 7, 100, 50] {
+            cycle.link(64 * lines, rand::random()).unwrap();
+            cycle.verify().unwrap();
+            assert_eq!(cycle.len(), lines);
+            let start = cycle.at;
+            cycle.walk(lines as u64);
+            assert_eq!(cycle.at, start);
+        }
+        assert!(cycle.link(63, 1).is_err());
+        cycle.link(64 * 1000, 1).unwrap();
+        assert_eq!(cycle.len(), 100);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The loops that move memory: read, write, copy, triad; one algorithm, and a thin file for each instruction set.
+//! The loops that move memory: read, write, copy, triad, mixes of reads and writes; one algorithm, and a thin file for each instruction set.
 //!
 //! Each works on 8-byte words. Destinations are written past the caches (non-temporal stores) where the instruction
 //! set can, so that what is counted is what crosses the bus; an ordinary store would first read the line that it is
-//! going to overwrite. Reads add the words up, so that no load can be left out, and the sum is known.
+//! going to overwrite; [`Kernels::write_temporal`] does that on purpose. Reads add the words up, so that no load can be left out, and the sum is known.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -23,12 +23,18 @@ pub struct Kernels {
     pub non_temporal: bool,
     /// Wrapping sum of the words.
     pub read: fn(&[u64]) -> u64,
-    /// Writes [`pattern`] of the seed.
+    /// Writes [`pattern`] of the seed, past the caches where that is possible.
     pub write: fn(&mut [u64], u64),
+    /// Writes [`pattern`] of the seed through the caches, as any program does.
+    pub write_temporal: fn(&mut [u64], u64),
     /// Copies the second slice to the first.
     pub copy: fn(&mut [u64], &[u64]),
     /// `a[i] = b[i] + s * c[i]` in f64, rounded once.
     pub triad: fn(&mut [u64], &[u64], &[u64], f64),
+    /// `a[i] = b[i] + c[i]`, wrapping: two reads for a write.
+    pub mix_2r1w: fn(&mut [u64], &[u64], &[u64]),
+    /// `a[i] = b[i] + c[i] + d[i]`, wrapping: three reads for a write.
+    pub mix_3r1w: fn(&mut [u64], &[u64], &[u64], &[u64]),
 }
 
 impl Kernels {

@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::chase::{Cycle, LINE};
 use super::roles::Pair;
+use super::sweep;
 use crate::host::cpus::affinity;
-use crate::host::{Buffer, Caches, Pages, Root, Workers};
+use crate::host::{Buffer, Caches, Pages, Policy, Root, Workers};
 use crate::measure::{Elapsed, Subject};
+use crate::record::figure::CURVE;
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
 use crate::{Error, Result};
@@ -73,12 +75,20 @@ pub struct Latency {
     cycle: Cycle,
     cache: Cache,
     huge_fraction: Option<f64>,
+    brief: bool,
+    /// What else the record is to tell.
+    notes: BTreeMap<String, Value>,
 }
 
 impl Latency {
     /// The metric for memory of kind `pages`.
     pub fn id(pages: Pages) -> MetricId {
         MetricId::new(["dram", "latency", "random", pages.name()])
+    }
+
+    /// The metric whose curve goes over sizes, in memory of kind `pages`.
+    pub fn sweep_id(pages: Pages) -> MetricId {
+        MetricId::new(["dram", "latency", "sweep", pages.name()])
     }
 
     /// Prepares a cycle in pages of kind `pages`, four times as large as the last-level cache of the first core.
@@ -102,14 +112,40 @@ impl Latency {
         Ok(latency)
     }
 
-    /// Prepares a cycle in memory of one node, walked by a core of another.
+    /// Prepares a cycle in memory of one node, walked by a core of another, for the metric `id`.
     ///
     /// # Errors
     /// As [`Self::new`]; also [`Error::Unavailable`] when binding is denied.
-    pub fn on_pair(pair: &Pair) -> Result<Self> {
-        let id = MetricId::new(["dram", "latency", pair.role.name()]);
+    pub fn on_pair(id: MetricId, pair: &Pair, pages: Pages) -> Result<Self> {
         let cpu = pair.cpus.first().copied().unwrap_or(0);
-        Self::sized(id, Pages::Transparent, cpu, bytes_beyond_caches(cpu), Some(pair.to))
+        let mut latency = Self::sized(id, pages, cpu, bytes_beyond_caches(cpu), Some(pair.to))?;
+        latency.notes = pair.notes();
+        Ok(latency)
+    }
+
+    /// Prepares the largest cycle of a sweep over sizes, of which the others are measured now: the curve that shows
+    /// each cache and DRAM.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::Wrong`] when a cycle is broken.
+    pub fn swept(pages: Pages) -> Result<Self> {
+        let cpu = first_cpu()?;
+        let bytes = bytes_beyond_caches(cpu);
+        let mut latency = Self::sized(Self::sweep_id(pages), pages, cpu, bytes, None)?;
+        let curve = sweep::measure(&latency.workers, &mut latency.cycle, bytes)?;
+        latency.note(CURVE, serde_json::to_value(curve).unwrap_or_default());
+        Ok(latency)
+    }
+
+    /// Adds to what the record tells.
+    pub fn note(&mut self, key: &str, value: impl Into<Value>) {
+        self.notes.insert(key.into(), value.into());
+    }
+
+    /// Takes a fraction of the time that a metric may cost: one of many of its kind.
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     fn sized(
@@ -123,10 +159,8 @@ impl Latency {
             refuse_without_huge_pages()?;
         }
         let workers = Workers::on(&[cpu])?;
-        let buffer = match node {
-            Some(node) => Buffer::on_node(bytes, pages, node)?,
-            None => Buffer::new(bytes, pages)?,
-        };
+        let policy = node.map_or(Policy::FirstTouch, Policy::Node);
+        let buffer = Buffer::placed(bytes, pages, &policy)?;
         // The pinned thread touches the pages, so that they lie on its node.
         let cycle = workers.install(|| Cycle::over(buffer, rand::random()))?;
         // A huge page holds more than a small cycle: measured against what is mapped.
@@ -142,7 +176,16 @@ impl Latency {
             (Pages::Small, Some(part)) if part > 1.0 - HUGE_ENOUGH => Err(Error::Unavailable(
                 "the kernel gave huge pages although small ones were asked for".into(),
             )),
-            _ => Ok(Self { id, workers, node, cycle, cache: Cache::Cold, huge_fraction }),
+            _ => Ok(Self {
+                id,
+                workers,
+                node,
+                cycle,
+                cache: Cache::Cold,
+                huge_fraction,
+                brief: false,
+                notes: BTreeMap::new(),
+            }),
         }
     }
 }
@@ -151,7 +194,9 @@ fn first_cpu() -> Result<usize> {
     Ok(affinity()?.first().copied().unwrap_or(0))
 }
 
-fn refuse_without_huge_pages() -> Result<()> {
+/// # Errors
+/// [`Error::Unavailable`] when the kernel gives no transparent huge pages to those who ask.
+pub fn refuse_without_huge_pages() -> Result<()> {
     let path = "/sys/kernel/mm/transparent_hugepage/enabled";
     let why = match Root::host().read(path).text() {
         Some(text) if text.contains("[never]") => {
@@ -212,6 +257,10 @@ impl Subject for Latency {
         })))
     }
 
+    fn brief(&self) -> bool {
+        self.brief
+    }
+
     fn placement(&self) -> Placement {
         Placement::of(&self.workers, [self.cycle.buffer()])
     }
@@ -221,6 +270,7 @@ impl Subject for Latency {
             ("bytes".to_owned(), self.cycle.buffer().len().into()),
             ("stride_bytes".to_owned(), LINE.into()),
         ]);
+        details.extend(self.notes.clone());
         if let Some(part) = self.huge_fraction {
             details.insert("huge_page_fraction".into(), part.into());
         }

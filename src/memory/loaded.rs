@@ -13,6 +13,7 @@ use super::kernels::Kernels;
 use super::latency::{ACCESSES, bytes_beyond_caches};
 use crate::host::{Buffer, Disjoint, Pages, Workers};
 use crate::measure::{Elapsed, Subject};
+use crate::record::figure::{Axis, CURVE, Curve, Series};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
 use crate::{Error, Result};
@@ -21,10 +22,32 @@ use crate::{Error, Result};
 const CHUNK: usize = 2048;
 /// Words of an injector's slice: far more than its share of the caches.
 const SLICE: usize = (64 << 20) / size_of::<u64>();
-/// Pauses of the curve, nanoseconds after each chunk; the first is the full load that is sampled.
-const PAUSES: [u64; 8] = [0, 200, 500, 1_000, 2_000, 5_000, 20_000, 100_000];
+/// Pauses of the curve, nanoseconds after each chunk; the first is full load.
+const PAUSES: [u64; 10] = [0, 200, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 100_000];
+/// Timings of a point; their median counts.
+const TIMINGS: usize = 3;
 /// The knee is the highest load whose latency is below this many times the lowest one's.
 const KNEE: f64 = 1.5;
+
+/// At which load the latency is sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// All that the injectors can do.
+    Full,
+    /// The highest load before queues form: latency below one and a half times the lowest of the curve.
+    Knee,
+}
+
+/// One point of the curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    /// Nanoseconds that injectors wait after each chunk.
+    pause: u64,
+    /// GB/s that they read.
+    rate: f64,
+    /// Nanoseconds of an access.
+    latency: f64,
+}
 
 /// One chaser, and injectors on all other workers.
 pub struct LoadedLatency {
@@ -32,33 +55,50 @@ pub struct LoadedLatency {
     kernels: Kernels,
     cycle: Cycle,
     load: Buffer,
-    /// Points of the curve: pause, injected GB/s, latency.
-    curve: Vec<(u64, f64, f64)>,
+    at: Load,
+    curve: Vec<Point>,
     /// Bytes read by the injectors and the time that took, over all samples.
     injected: (u64, Duration),
 }
 
 impl LoadedLatency {
-    /// The metric.
-    pub fn id() -> MetricId {
-        MetricId::new(["dram", "latency", "loaded", "all-cores"])
+    /// The metric at a load.
+    pub fn id(at: Load) -> MetricId {
+        let name = match at {
+            Load::Full => "all-cores",
+            Load::Knee => "knee",
+        };
+        MetricId::new(["dram", "latency", "loaded", name])
     }
 
     /// Prepares the chase on the first of `workers`, and measures the curve.
     ///
     /// # Errors
     /// [`Error::Unavailable`] with one worker only; otherwise when memory is short.
-    pub fn new(workers: Arc<Workers>) -> Result<Self> {
+    pub fn new(workers: Arc<Workers>, at: Load) -> Result<Self> {
         let chaser = workers.cpus().first().copied().unwrap_or(0);
         let mut loaded = Self::sized(workers, bytes_beyond_caches(chaser), SLICE)?;
+        loaded.at = at;
         for pause in PAUSES {
-            let start = (loaded.injected, loaded.go(1, pause));
-            let (bytes, time) = (loaded.injected.0 - start.0.0, start.1.0);
-            let rate = bytes as f64 / time.as_secs_f64() / 1e9;
-            loaded.curve.push((pause, rate, time.as_secs_f64() * 1e9 / ACCESSES as f64));
+            let point = loaded.point(pause);
+            loaded.curve.push(point);
         }
         loaded.injected = (0, Duration::ZERO);
         Ok(loaded)
+    }
+
+    /// The median of some timings with injectors that pause `pause` nanoseconds after each chunk.
+    fn point(&mut self, pause: u64) -> Point {
+        let mut points: Vec<Point> = (0..TIMINGS)
+            .map(|_| {
+                let before = self.injected.0;
+                let seconds = self.go(1, pause).0.as_secs_f64().max(f64::MIN_POSITIVE);
+                let rate = (self.injected.0 - before) as f64 / seconds / 1e9;
+                Point { pause, rate, latency: seconds * 1e9 / ACCESSES as f64 }
+            })
+            .collect();
+        points.sort_by(|a, b| a.latency.total_cmp(&b.latency));
+        points[TIMINGS / 2]
     }
 
     fn sized(workers: Arc<Workers>, bytes: usize, slice: usize) -> Result<Self> {
@@ -77,8 +117,15 @@ impl LoadedLatency {
                 (Kernels::best().write)(own, rand::random());
             }
         });
-        let (kernels, curve) = (Kernels::best(), Vec::new());
-        Ok(Self { workers, kernels, cycle, load, curve, injected: (0, Duration::ZERO) })
+        Ok(Self {
+            workers,
+            kernels: Kernels::best(),
+            cycle,
+            load,
+            at: Load::Full,
+            curve: Vec::new(),
+            injected: (0, Duration::ZERO),
+        })
     }
 
     /// The chaser's time for `iterations`, with injectors that pause `pause` nanoseconds after each chunk.
@@ -102,11 +149,11 @@ impl LoadedLatency {
             let own = &words[injector * slice..(injector + 1) * slice];
             let mut count = 0;
             for chunk in own.chunks(CHUNK).cycle() {
+                std::hint::black_box(read(chunk));
+                count += size_of_val(chunk) as u64;
                 if done.load(Ordering::Relaxed) {
                     break;
                 }
-                std::hint::black_box(read(chunk));
-                count += size_of_val(chunk) as u64;
                 let end = Instant::now() + pause;
                 while !pause.is_zero() && Instant::now() < end {
                     std::hint::spin_loop();
@@ -120,17 +167,37 @@ impl LoadedLatency {
         Elapsed(time)
     }
 
-    /// The most that was injected while latency stayed near its lowest.
-    fn knee(&self) -> Option<f64> {
-        let lowest = self.curve.iter().map(|point| point.2).min_by(f64::total_cmp)?;
-        let below = self.curve.iter().filter(|point| point.2 <= KNEE * lowest);
-        below.map(|point| point.1).max_by(f64::total_cmp)
+    /// The point of the highest load at which latency stays near its lowest.
+    fn knee(&self) -> Option<Point> {
+        let lowest = self.curve.iter().map(|point| point.latency).min_by(f64::total_cmp)?;
+        let near = self.curve.iter().filter(|point| point.latency <= KNEE * lowest);
+        near.max_by(|a, b| a.rate.total_cmp(&b.rate)).copied()
+    }
+
+    /// The pause at which latency is sampled.
+    fn pause(&self) -> u64 {
+        match self.at {
+            Load::Full => PAUSES[0],
+            Load::Knee => self.knee().map_or(PAUSES[PAUSES.len() - 1], |point| point.pause),
+        }
+    }
+
+    fn figure(&self) -> Curve {
+        let mut points: Vec<[f64; 2]> =
+            self.curve.iter().map(|point| [point.rate, point.latency]).collect();
+        points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        Curve {
+            x: Axis::linear("read by the other cores", "GB/s"),
+            y: Axis::linear("latency", "ns"),
+            series: vec![Series { name: String::new(), points }],
+            knee: self.knee().map(|point| [point.rate, point.latency]),
+        }
     }
 }
 
 impl Subject for LoadedLatency {
     fn metric(&self) -> MetricId {
-        Self::id()
+        Self::id(self.at)
     }
 
     fn part(&self) -> Part {
@@ -163,7 +230,7 @@ impl Subject for LoadedLatency {
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {
-        Ok(self.go(iterations, PAUSES[0]))
+        Ok(self.go(iterations, self.pause()))
     }
 
     fn placement(&self) -> Placement {
@@ -171,22 +238,20 @@ impl Subject for LoadedLatency {
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
-        let curve: Vec<Value> = self
-            .curve
-            .iter()
-            .map(|(pause, rate, ns)| json!({"pause_ns": pause, "gb_per_second": rate, "latency_ns": ns}))
-            .collect();
         let (bytes, time) = self.injected;
         let mut details = BTreeMap::from([
             ("injectors".to_owned(), (self.workers.count() - 1).into()),
-            ("curve".to_owned(), curve.into()),
+            ("pause_ns".to_owned(), self.pause().into()),
         ]);
+        if !self.curve.is_empty() {
+            details.insert(CURVE.into(), json!(self.figure()));
+        }
         if !time.is_zero() {
             let rate = bytes as f64 / time.as_secs_f64() / 1e9;
             details.insert("injected_gb_per_second".into(), rate.into());
         }
         if let Some(knee) = self.knee() {
-            details.insert("knee_gb_per_second".into(), knee.into());
+            details.insert("knee_gb_per_second".into(), knee.rate.into());
         }
         details
     }
@@ -218,7 +283,14 @@ mod tests {
             return;
         }
         let mut loaded = LoadedLatency::sized(workers, 1 << 20, 1 << 12).unwrap();
-        loaded.curve = vec![(0, 40.0, 400.0), (1, 30.0, 149.0), (2, 20.0, 120.0), (3, 1.0, 100.0)];
-        assert_eq!(loaded.knee(), Some(30.0));
+        let points = [(0, 40.0, 400.0), (1, 30.0, 149.0), (2, 20.0, 120.0), (3, 1.0, 100.0)];
+        loaded.curve = points.map(|(pause, rate, latency)| Point { pause, rate, latency }).to_vec();
+        assert_eq!(loaded.knee(), Some(Point { pause: 1, rate: 30.0, latency: 149.0 }));
+        assert_eq!(loaded.pause(), 0);
+        loaded.at = Load::Knee;
+        assert_eq!((loaded.pause(), loaded.metric().as_str()), (1, "dram/latency/loaded/knee"));
+        let figure = loaded.figure();
+        assert_eq!(figure.knee, Some([30.0, 149.0]));
+        assert_eq!(figure.series[0].points[0], [1.0, 100.0]);
     }
 }

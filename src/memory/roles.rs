@@ -1,11 +1,17 @@
 //! Which node's cores use which node's memory, named by what the two are to each other.
 //!
 //! Node indices mean other things after a change of nodes per socket; roles do not. So a run with one node a socket
-//! and one with four share every metric whose role both have.
+//! and one with four share every metric whose role both have. Pairs of one role are told apart by position: `p0n1` is
+//! the second node of the first socket, `p1m0` the first node without CPUs that is attached to the second. A pair of
+//! positions that two runs share has the same role in both.
 
-use crate::host::cpus::Cores;
-use crate::host::topology::Node;
-use crate::host::{Root, Topology};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::host::Topology;
+use crate::host::topology::{Device, Node};
+use crate::record::figure::Cell;
 
 /// What the memory's node is to the cores' node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,12 +24,14 @@ pub enum Role {
     RemotePackage,
     /// A node without cores: CXL, HBM in flat mode, GPU memory.
     MemoryOnly,
+    /// The same node, and a GPU is attached to it.
+    GpuLocal,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] =
-        [Self::NodeLocal, Self::SamePackage, Self::RemotePackage, Self::MemoryOnly];
+    pub const ALL: [Self; 5] =
+        [Self::NodeLocal, Self::SamePackage, Self::RemotePackage, Self::MemoryOnly, Self::GpuLocal];
 
     /// Name in metrics.
     pub const fn name(self) -> &'static str {
@@ -32,17 +40,22 @@ impl Role {
             Self::SamePackage => "same-package",
             Self::RemotePackage => "remote-package",
             Self::MemoryOnly => "memory-only-node",
+            Self::GpuLocal => "gpu-local",
         }
     }
 
-    /// Why a host with `nodes` nodes has no pair of this role.
-    pub fn missing(self, nodes: usize) -> String {
+    /// Why a host has no pair of this role.
+    pub fn missing(self, topology: &Topology) -> String {
         match self {
             Self::NodeLocal => {
                 "no NUMA node with both CPUs and memory is open to this process".into()
             }
             Self::MemoryOnly => "no NUMA node without CPUs".into(),
-            _ if nodes <= 1 => "one NUMA node".into(),
+            Self::GpuLocal if gpus(topology).next().is_none() => "no GPU on the PCI bus".into(),
+            Self::GpuLocal => "the firmware does not tell which NUMA node the GPU is at, or the node is not open to \
+                               this process"
+                .into(),
+            _ if topology.nodes.len() <= 1 => "one NUMA node".into(),
             Self::SamePackage => "no two NUMA nodes on one socket".into(),
             Self::RemotePackage => "no two sockets with NUMA nodes".into(),
         }
@@ -56,90 +69,241 @@ pub struct Pair {
     pub from: usize,
     /// Node of the memory.
     pub to: usize,
+    /// Positions of the two: `p0n1`, `p1n0`.
+    pub labels: [String; 2],
     /// What the second is to the first.
     pub role: Role,
+    /// The firmware's distance from the first to the second, where it has one.
+    pub distance: Option<u64>,
     /// One CPU of each core of `from`.
     pub cpus: Vec<usize>,
 }
 
-/// Every pair that this process may use, by index of the cores' node, then of the memory's.
+impl Pair {
+    /// What a record tells about the pair; indices are data here.
+    pub fn notes(&self) -> BTreeMap<String, Value> {
+        let mut notes = BTreeMap::from([
+            ("cpu_node".to_owned(), self.from.into()),
+            ("memory_node".to_owned(), self.to.into()),
+            ("role".to_owned(), self.role.name().into()),
+        ]);
+        if let Some(distance) = self.distance {
+            notes.insert("distance".into(), distance.into());
+        }
+        notes
+    }
+
+    /// The pair's place in the matrix of all pairs that is called `matrix`.
+    pub fn cell(&self, matrix: &str) -> Cell {
+        let [row, column] = self.labels.clone();
+        Cell {
+            matrix: matrix.into(),
+            row_title: "cores of".into(),
+            column_title: "memory of".into(),
+            row,
+            column,
+        }
+    }
+}
+
+/// Every pair that this process may use, by index of the cores' node, then of the memory's. `allowed` are the CPUs
+/// that it may run on.
 pub fn pairs(topology: &Topology, allowed: &[usize]) -> Vec<Pair> {
-    let cores_of = |node: &Node| {
-        let cpus: Vec<usize> =
-            node.cpus.iter().copied().filter(|cpu| allowed.contains(cpu)).collect();
-        let cores = Cores::group(&Root::host(), &cpus);
-        cores.first(cores.cores()).unwrap_or_default()
-    };
-    let memory = |node: &&Node| node.allowed && node.memory_bytes > 0;
+    let label = |node: &Node| label(topology, node);
     let mut pairs = Vec::new();
-    for from in &topology.nodes {
-        let cpus = cores_of(from);
+    for (row, from) in topology.nodes.iter().enumerate() {
+        let cpus = cores_of(topology, from, allowed);
         if cpus.is_empty() {
             continue;
         }
-        for to in topology.nodes.iter().filter(memory) {
+        for (column, to) in topology.nodes.iter().enumerate() {
+            if !to.allowed || to.memory_bytes == 0 {
+                continue;
+            }
             let role = match () {
                 () if from.index == to.index => Role::NodeLocal,
                 () if to.cpus.is_empty() => Role::MemoryOnly,
                 () if from.package.is_some() && from.package == to.package => Role::SamePackage,
                 () => Role::RemotePackage,
             };
-            pairs.push(Pair { from: from.index, to: to.index, role, cpus: cpus.clone() });
+            pairs.push(Pair {
+                from: from.index,
+                to: to.index,
+                labels: [label(from), label(to)],
+                role,
+                distance: topology.distances.get(row).and_then(|row| row.get(column)).copied(),
+                cpus: cpus.clone(),
+            });
         }
     }
     pairs
+}
+
+/// The pair that stands for `role`: the first that has it; the node of the first GPU for [`Role::GpuLocal`].
+pub fn representative(topology: &Topology, pairs: &[Pair], role: Role) -> Option<Pair> {
+    if role != Role::GpuLocal {
+        return pairs.iter().find(|pair| pair.role == role).cloned();
+    }
+    let local = |node| pairs.iter().find(|pair| pair.from == node && pair.to == node);
+    let pair = gpus(topology).filter_map(|gpu| gpu.node).find_map(local);
+    pair.map(|pair| Pair { role, ..pair.clone() })
+}
+
+/// GPUs that compute: a server's own display controller is of the same PCI class.
+fn gpus(topology: &Topology) -> impl Iterator<Item = &Device> {
+    /// NVIDIA, AMD and Intel (PCI vendor ids).
+    const VENDORS: [&str; 3] = ["10de:", "1002:", "8086:"];
+    let computes = |device: &&Device| VENDORS.iter().any(|vendor| device.id.starts_with(vendor));
+    topology.devices.iter().filter(|device| device.kind == "gpu").filter(computes)
+}
+
+/// One CPU of each core of `node` that is `allowed`.
+fn cores_of(topology: &Topology, node: &Node, allowed: &[usize]) -> Vec<usize> {
+    let usable = |cpu: &&usize| node.cpus.contains(cpu) && allowed.contains(cpu);
+    topology.cores.iter().filter_map(|core| core.0.iter().find(usable).copied()).collect()
+}
+
+/// The position of `node`: its socket's among the sockets, its own among the nodes of its kind there.
+fn label(topology: &Topology, node: &Node) -> String {
+    let kind = |node: &Node| if node.cpus.is_empty() { 'm' } else { 'n' };
+    let same = |other: &&Node| other.package == node.package && kind(other) == kind(node);
+    let nth = topology.nodes.iter().filter(same).position(|other| other.index == node.index);
+    let mut packages: Vec<usize> = topology.packages.iter().map(|package| package.index).collect();
+    packages.sort_unstable();
+    let package = packages.iter().position(|&index| Some(index) == node.package);
+    let package = package.map(|nth| format!("p{nth}")).unwrap_or_default();
+    format!("{package}{}{}", kind(node), nth.unwrap_or(0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Two sockets of two nodes with four CPUs each, and memory without CPUs; node indices are sparse.
-    fn host() -> Topology {
-        let mut host = Topology::from_sysfs(&Root::at("/nowhere"));
-        let node = |index: usize, cpus: &[usize], package| Node {
-            index,
-            cpus: cpus.to_vec(),
-            memory_bytes: 1 << 30,
-            allowed: true,
-            package,
-            kind: None,
-        };
-        host.nodes = vec![
-            node(0, &[10_000, 10_001], Some(0)),
-            node(1, &[10_002, 10_003], Some(0)),
-            node(8, &[10_004, 10_005], Some(1)),
-            node(9, &[10_006, 10_007], Some(1)),
-            node(252, &[], None),
-        ];
-        host
+    fn all(topology: &Topology) -> Vec<usize> {
+        topology.cores.iter().flat_map(|core| core.0.clone()).collect()
     }
 
     fn count(pairs: &[Pair], role: Role) -> usize {
         pairs.iter().filter(|pair| pair.role == role).count()
     }
 
+    /// Sockets, nodes of each, and how many pairs of each role there are: local, same socket, other socket, memory only.
     #[test]
-    fn every_pair_has_its_role() {
-        let all: Vec<usize> = (10_000..10_008).collect();
-        let pairs = pairs(&host(), &all);
-        let counts = Role::ALL.map(|role| count(&pairs, role));
-        assert_eq!((pairs.len(), counts), (20, [4, 4, 8, 4]));
-        let first = |role| pairs.iter().find(|p| p.role == role).map(|p| (p.from, p.to));
-        assert_eq!(first(Role::SamePackage), Some((0, 1)));
-        assert_eq!(first(Role::RemotePackage), Some((0, 8)));
-        assert_eq!(pairs[0].cpus, [10_000, 10_001]);
+    fn every_shape_has_its_roles() {
+        const NUMA: &str = "[numa(memory=1GB)]";
+        for (description, cores, counts) in [
+            (format!("Package:1 {NUMA} L3:12 Core:8 PU:2"), 96, [1, 0, 0, 0]),
+            (format!("Package:2 {NUMA} L3:12 Core:8 PU:2"), 96, [2, 0, 2, 0]),
+            // NPS0: one node that both sockets share.
+            (format!("{NUMA} Package:2 L3:12 Core:8 PU:2"), 192, [1, 0, 0, 0]),
+            (format!("Package:1 Group:2 {NUMA} L3:6 Core:8 PU:2"), 48, [2, 2, 0, 0]),
+            (format!("Package:2 Group:2 {NUMA} L3:6 Core:8 PU:2"), 48, [4, 4, 8, 0]),
+            (format!("Package:1 Group:4 {NUMA} L3:3 Core:8 PU:2"), 24, [4, 12, 0, 0]),
+            (format!("Package:2 Group:4 {NUMA} L3:3 Core:8 PU:2"), 24, [8, 24, 32, 0]),
+            // L3 as NUMA.
+            (format!("Package:1 L3:8 {NUMA} Core:8 PU:2"), 8, [8, 56, 0, 0]),
+            (format!("Package:2 L3:12 {NUMA} Core:8 PU:2"), 8, [24, 264, 288, 0]),
+            // SNC2, and HBM in flat mode or CXL beside DRAM.
+            (format!("Package:2 L3:1 Group:2 {NUMA} Core:16 PU:2"), 16, [4, 4, 8, 0]),
+            (format!("Package:2 {NUMA} {NUMA} L3:1 Core:8 PU:2"), 8, [2, 0, 2, 4]),
+        ] {
+            let host = Topology::synthetic(&description);
+            let pairs = pairs(&host, &all(&host));
+            let found = [Role::NodeLocal, Role::SamePackage, Role::RemotePackage, Role::MemoryOnly]
+                .map(|role| count(&pairs, role));
+            assert_eq!(found, counts, "{description}");
+            assert!(pairs.iter().all(|pair| pair.cpus.len() == cores), "{description}");
+            let names: std::collections::BTreeSet<_> = pairs.iter().map(|p| &p.labels).collect();
+            assert_eq!(names.len(), pairs.len(), "{description}");
+        }
+    }
+
+    /// A name that two modes of one host share means the same in both.
+    #[test]
+    fn positions_keep_their_role_when_nodes_are_renumbered() {
+        let named = |description: &str| -> std::collections::BTreeMap<[String; 2], Role> {
+            let host = Topology::synthetic(description);
+            let pairs = pairs(&host, &all(&host));
+            pairs.into_iter().map(|pair| (pair.labels, pair.role)).collect()
+        };
+        let nps1 = named("Package:2 [numa(memory=1GB)] L3:12 Core:8 PU:2");
+        let nps4 = named("Package:2 Group:4 [numa(memory=1GB)] L3:3 Core:8 PU:2");
+        assert_eq!(nps1[&["p0n0".to_owned(), "p1n0".to_owned()]], Role::RemotePackage);
+        for (name, role) in &nps1 {
+            assert_eq!(nps4.get(name), Some(role), "{name:?}");
+        }
+    }
+
+    /// Two sockets of two nodes with two CPUs each, and memory without CPUs; node indices are sparse.
+    fn sparse() -> Topology {
+        let mut host = Topology::synthetic("Package:2 Group:2 [numa(memory=1GB)] Core:2 PU:1");
+        for (node, index) in host.nodes.iter_mut().zip([0, 1, 8, 9]) {
+            node.index = index;
+        }
+        host.nodes.push(Node {
+            index: 252,
+            cpus: Vec::new(),
+            memory_bytes: 1 << 30,
+            allowed: true,
+            package: None,
+            kind: None,
+        });
+        host.distances = (0..5).map(|i| (0..5).map(|j| 10 * i + j).collect()).collect();
+        host
+    }
+
+    #[test]
+    fn sparse_nodes_keep_their_indices_and_distances() {
+        let host = sparse();
+        let pairs = pairs(&host, &all(&host));
+        assert_eq!(pairs.len(), 20);
+        let remote = representative(&host, &pairs, Role::RemotePackage).unwrap();
+        assert_eq!((remote.from, remote.to, remote.distance), (0, 8, Some(2)));
+        assert_eq!(remote.labels, ["p0n0", "p1n0"]);
+        let far = representative(&host, &pairs, Role::MemoryOnly).unwrap();
+        assert_eq!((far.to, far.labels[1].as_str(), far.distance), (252, "m0", Some(4)));
+        assert_eq!(far.cpus, [0, 1]);
     }
 
     #[test]
     fn what_is_not_allowed_is_left_out() {
-        let mut host = host();
+        let mut host = sparse();
         host.nodes[1].allowed = false;
         // Cores of node 1 may compute, but its memory may not be used; node 8 and 9 may not compute.
-        let pairs = pairs(&host, &[10_000, 10_002]);
+        let pairs = pairs(&host, &[0, 2]);
         let found: Vec<(usize, usize)> = pairs.iter().map(|p| (p.from, p.to)).collect();
         assert_eq!(found, [(0, 0), (0, 8), (0, 9), (0, 252), (1, 0), (1, 8), (1, 9), (1, 252)]);
-        assert_eq!(pairs[4].role, Role::SamePackage);
+        assert_eq!((pairs[4].role, &pairs[4].cpus[..]), (Role::SamePackage, &[2][..]));
+        let empty = Topology::synthetic("Package:2 [numa(memory=0)] Core:2 PU:1");
+        assert!(super::pairs(&empty, &all(&empty)).is_empty());
+    }
+
+    #[test]
+    fn a_gpu_is_local_to_its_own_node() {
+        let mut host = sparse();
+        let found = pairs(&host, &all(&host));
+        assert_eq!(representative(&host, &found, Role::GpuLocal), None);
+        assert_eq!(Role::GpuLocal.missing(&host), "no GPU on the PCI bus");
+        let gpu = |node| Device {
+            bdf: "0000:c1:00.0".into(),
+            kind: "gpu".into(),
+            id: "10de:2bb1".into(),
+            name: None,
+            os_names: Vec::new(),
+            node,
+            cpus: Vec::new(),
+            upstream: Vec::new(),
+            link_gb_per_second: None,
+        };
+        // A display controller does not compute, and the first GPU does not tell its node.
+        host.devices = vec![Device { id: "1a03:2000".into(), ..gpu(Some(0)) }];
+        assert_eq!(Role::GpuLocal.missing(&host), "no GPU on the PCI bus");
+        host.devices.push(gpu(None));
+        assert_eq!(representative(&host, &found, Role::GpuLocal), None);
+        assert!(Role::GpuLocal.missing(&host).contains("firmware"));
+        host.devices.push(gpu(Some(8)));
+        let local = representative(&host, &found, Role::GpuLocal).unwrap();
+        assert_eq!((local.from, local.to, local.role), (8, 8, Role::GpuLocal));
     }
 
     #[test]
@@ -150,6 +314,7 @@ mod tests {
         if topology.usable_nodes().count() > 0 {
             assert!(count(&pairs, Role::NodeLocal) > 0);
         }
-        assert_eq!(Role::SamePackage.missing(1), "one NUMA node");
+        let one = Topology::synthetic("Package:1 [numa(memory=1GB)] Core:2 PU:1");
+        assert_eq!(Role::SamePackage.missing(&one), "one NUMA node");
     }
 }

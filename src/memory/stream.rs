@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-pub use setup::Loop;
+pub use setup::{Home, Loop};
 use setup::{LEAST_OF_CACHE, Setup, fill_random, part, poison};
 
 use super::ceiling::DramCeiling;
@@ -32,28 +32,55 @@ pub struct Stream {
     sums: Vec<u64>,
     /// Changes with every write, so that a write that did not happen shows.
     nonce: u64,
+    brief: bool,
 }
 
 impl Stream {
     /// Prepares `kind` on `workers`, with streams sized by their caches: four times, or less down to twice where
-    /// memory is short.
+    /// memory is short. Each worker's slice lies where the worker touched it.
     ///
     /// # Errors
     /// When not even twice the caches are free.
     pub fn new(workers: Arc<Workers>, kind: Loop, ceiling: DramCeiling) -> Result<Self> {
-        Self::sized(Setup::new(kind.metric(), workers, kind, None, ceiling)?)
+        Self::at(kind.metric(), workers, kind, &Home::Toucher, ceiling)
     }
 
-    /// Prepares `kind` on the cores of one node with memory bound to another, for the metric of their role.
+    /// Prepares `kind` on `workers` with memory at `home`, for the metric `id`.
     ///
     /// # Errors
     /// As [`Self::new`]; also [`Error::Unavailable`] when binding is denied.
-    pub fn on_pair(pair: &Pair, kind: Loop) -> Result<Self> {
-        let id = MetricId::new(["dram", kind.name(), pair.role.name()]);
+    pub fn at(
+        id: MetricId,
+        workers: Arc<Workers>,
+        kind: Loop,
+        home: &Home,
+        ceiling: DramCeiling,
+    ) -> Result<Self> {
+        Self::sized(Setup::new(id, workers, kind, home, ceiling)?)
+    }
+
+    /// Prepares `kind` on the cores of one node with memory bound to another, for the metric `id`.
+    ///
+    /// # Errors
+    /// As [`Self::at`].
+    pub fn on_pair(id: MetricId, pair: &Pair, kind: Loop) -> Result<Self> {
         let workers = Arc::new(Workers::on(&pair.cpus)?);
         let ceiling =
             DramCeiling::not_known("the share of one node in the memory channels is not known");
-        Self::sized(Setup::new(id, workers, kind, Some(pair.to), ceiling)?)
+        let mut stream = Self::at(id, workers, kind, &Home::Node(pair.to), ceiling)?;
+        stream.setup.notes.extend(pair.notes());
+        Ok(stream)
+    }
+
+    /// Adds to what the record tells.
+    pub fn note(&mut self, key: &str, value: impl Into<Value>) {
+        self.setup.notes.insert(key.into(), value.into());
+    }
+
+    /// Takes a fraction of the time that a metric may cost: one of many of its kind.
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     fn sized(setup: Setup) -> Result<Self> {
@@ -62,16 +89,17 @@ impl Stream {
         let mut sources = Vec::new();
         for stream in 0..read {
             let mut buffer = setup.buffer()?;
-            fill_random(&setup.workers, &mut buffer, seed.wrapping_add(stream));
+            fill_random(setup.touchers(), &mut buffer, seed.wrapping_add(stream));
             sources.push(buffer);
         }
         let mut target = None;
         if written > 0 {
             let mut buffer = setup.buffer()?;
-            poison(&setup.workers, &mut buffer);
+            poison(setup.touchers(), &mut buffer);
             target = Some(buffer);
         }
-        let mut stream = Self { setup, sources, target, sums: Vec::new(), nonce: seed };
+        let mut stream =
+            Self { setup, sources, target, sums: Vec::new(), nonce: seed, brief: false };
         stream.sums = stream.plain_sums();
         Ok(stream)
     }
@@ -95,7 +123,7 @@ impl Stream {
         let Setup { kind, kernels, words, .. } = self.setup;
         let (sums, first) = (&self.sums, self.nonce);
         let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
-        let (b, c) = (source(0), source(1));
+        let [b, c, d] = [0, 1, 2].map(source);
         let target = Disjoint::new(self.target.as_mut().map_or(&mut [][..], Buffer::as_mut_slice));
         let right = AtomicBool::new(true);
         let time = self.setup.workers.timed(|worker| {
@@ -110,9 +138,15 @@ impl Stream {
                         }
                     }
                     Loop::WriteNt => (kernels.write)(a, first.wrapping_add(iteration)),
+                    Loop::Write => (kernels.write_temporal)(a, first.wrapping_add(iteration)),
                     Loop::CopyNt => (kernels.copy)(a, &b[part.clone()]),
                     Loop::TriadNt => {
                         (kernels.triad)(a, &b[part.clone()], &c[part.clone()], SCALE);
+                    }
+                    Loop::Mix2 => (kernels.mix_2r1w)(a, &b[part.clone()], &c[part.clone()]),
+                    Loop::Mix3 => {
+                        let [b, c, d] = [b, c, d].map(|source| &source[part.clone()]);
+                        (kernels.mix_3r1w)(a, b, c, d);
                     }
                 }
             }
@@ -123,18 +157,17 @@ impl Stream {
 
     /// Bound memory has to be where it was bound to, each time it is verified: before and after it was timed.
     fn prove_placement(&self) -> Result<()> {
-        let Some(node) = self.setup.node else { return Ok(()) };
         self.sources
             .iter()
             .chain(&self.target)
-            .try_for_each(|buffer| buffer.census().prove(&[node]))
+            .try_for_each(|buffer| self.setup.policy.prove(buffer))
     }
 
     /// Words of the target that are not what a plain loop gives.
     fn wrong_words(&self) -> u64 {
         let Some(target) = &self.target else { return 0 };
         let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
-        let (a, b, c) = (target.as_slice::<u64>(), source(0), source(1));
+        let (a, [b, c, d]) = (target.as_slice::<u64>(), [0, 1, 2].map(source));
         let (kind, seed) = (self.setup.kind, self.nonce.wrapping_sub(1));
         let wrong = AtomicU64::new(0);
         self.setup.workers.run(|worker| {
@@ -142,7 +175,9 @@ impl Stream {
             let start = part.start;
             let expected = |i: usize| match kind {
                 Loop::Read => a[i],
-                Loop::WriteNt => pattern(seed, i - start),
+                Loop::WriteNt | Loop::Write => pattern(seed, i - start),
+                Loop::Mix2 => b[i].wrapping_add(c[i]),
+                Loop::Mix3 => b[i].wrapping_add(c[i]).wrapping_add(d[i]),
                 Loop::CopyNt => b[i],
                 Loop::TriadNt => {
                     SCALE.mul_add(f64::from_bits(c[i]), f64::from_bits(b[i])).to_bits()
@@ -172,7 +207,8 @@ impl Subject for Stream {
         let bytes = (self.setup.words * size_of::<u64>()) as u64;
         let (read, written) = self.setup.kind.streams();
         // Ordinary stores first read the line that they are going to overwrite.
-        let allocate = if self.setup.kernels.non_temporal { 0 } else { written };
+        let past = self.setup.kernels.non_temporal && self.setup.kind.past_caches();
+        let allocate = if past { 0 } else { written };
         Work {
             bytes_read: read * bytes,
             bytes_written: written * bytes,
@@ -241,15 +277,17 @@ impl Subject for Stream {
         Placement::of(&self.setup.workers, self.sources.iter().chain(&self.target))
     }
 
+    fn brief(&self) -> bool {
+        self.brief
+    }
+
     fn details(&self) -> BTreeMap<String, Value> {
         let mut details = BTreeMap::from([
             ("threads".to_owned(), self.setup.workers.count().into()),
             ("stream_bytes".to_owned(), (self.setup.words * size_of::<u64>()).into()),
             ("last_level_cache_bytes".to_owned(), self.setup.cache_bytes.into()),
         ]);
-        if let Some(node) = self.setup.node {
-            details.insert("memory_node".into(), node.into());
-        }
+        details.extend(self.setup.notes.clone());
         if let Some(why) = self.setup.ceiling.unknown() {
             details.insert("ceiling_unknown".into(), why.into());
         }

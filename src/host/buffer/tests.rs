@@ -106,7 +106,30 @@ fn huge_pages_that_are_not_reserved_are_unavailable() {
     std::fs::create_dir_all(&pool).unwrap();
     std::fs::write(pool.join("free_hugepages"), "3\n").unwrap();
     let root = Root::at(dir.path());
-    assert!(refuse_if_short(&root, 3 * HUGE as u64, Pages::Huge, None).is_ok());
-    assert!(refuse_if_short(&root, 4 * HUGE as u64, Pages::Huge, None).is_err());
-    assert!(refuse_if_short(&root, HUGE as u64, Pages::Huge, Some(1)).is_err());
+    assert!(refuse_if_short(&root, 3 * HUGE as u64, Pages::Huge, &Policy::FirstTouch).is_ok());
+    assert!(refuse_if_short(&root, 4 * HUGE as u64, Pages::Huge, &Policy::FirstTouch).is_err());
+    assert!(refuse_if_short(&root, HUGE as u64, Pages::Huge, &Policy::Node(1)).is_err());
+}
+
+#[test]
+fn a_node_that_is_too_small_refuses_before_anything_is_mapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let at = dir.path().join(path);
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        std::fs::write(at, text).unwrap();
+    };
+    write("proc/meminfo", "MemAvailable: 16777216 kB\n");
+    write("proc/self/status", "RssAnon: 0 kB\n");
+    write("sys/devices/system/node/has_memory", "0,2\n");
+    write("sys/devices/system/node/node0/meminfo", "Node 0 MemFree: 12582912 kB\n");
+    write("sys/devices/system/node/node2/meminfo", "Node 2 MemFree: 1048576 kB\n");
+    let root = Root::at(dir.path());
+    let ask = |bytes: u64, policy: Policy| refuse_if_short(&root, bytes, Pages::Small, &policy);
+    const GIB: u64 = 1 << 30;
+    ask(8 * GIB, Policy::Node(0)).unwrap();
+    assert!(matches!(ask(2 * GIB, Policy::Node(2)), Err(Error::Input { .. })));
+    let error = ask(8 * GIB, Policy::Interleaved(vec![0, 2])).unwrap_err().to_string();
+    assert!(error.contains("free memory of node 2"), "{error}");
+    assert!(ask(20 * GIB, Policy::FirstTouch).is_err());
 }

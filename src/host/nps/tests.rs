@@ -115,6 +115,39 @@ fn what_can_not_be_told_is_not() {
 }
 
 #[test]
+fn bandwidth_tells_settings_apart_that_look_alike() {
+    use Confidence::{High, Low, Medium};
+    let after = |evidence: &Evidence, nodes: u32, share: f64| {
+        let found = measured(&infer(evidence), nodes, share);
+        (found.to_string(), found.confidence, found.inferred_by.contains(&"bandwidth".to_owned()))
+    };
+    // A part with four L3s: four nodes could be NPS4 or L3 as NUMA.
+    let ambiguous = host(Vendor::Amd, 2, 4, 4);
+    assert_eq!(after(&ambiguous, 4, 0.26), ("NPS4".into(), Medium, true));
+    assert_eq!(after(&ambiguous, 4, 0.97), ("L3 as NUMA on NPS1".into(), Medium, true));
+    assert_eq!(after(&ambiguous, 4, 0.5), ("L3 as NUMA on NPS2".into(), Medium, true));
+    assert_eq!(after(&host(Vendor::Amd, 2, 4, 12), 4, 0.24), ("NPS4".into(), High, true));
+    assert_eq!(after(&host(Vendor::Amd, 2, 2, 12), 2, 0.48), ("NPS2".into(), High, true));
+    assert_eq!(
+        after(&host(Vendor::Amd, 2, 12, 12), 12, 0.9),
+        ("L3 as NUMA on NPS1".into(), High, true)
+    );
+    let by_distance = slit(host(Vendor::Amd, 2, 10, 10), 5);
+    assert_eq!(after(&by_distance, 10, 0.5), ("L3 as NUMA on NPS2".into(), High, true));
+    // Against the topology: said, not believed.
+    assert_eq!(after(&host(Vendor::Amd, 2, 4, 12), 4, 0.9), ("NPS4".into(), Low, true));
+    assert_eq!(after(&host(Vendor::Intel, 2, 2, 1), 2, 0.5), ("SNC2".into(), High, true));
+    // Guests stay unknown, and nonsense changes nothing.
+    let mut guest = host(Vendor::Amd, 1, 4, 12);
+    guest.virtualised = true;
+    assert_eq!(after(&guest, 4, 0.25).0, "unknown");
+    for share in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+        assert_eq!(after(&ambiguous, 4, share), ("NPS4 or L3 as NUMA".into(), Low, false));
+    }
+    assert_eq!(after(&host(Vendor::Amd, 2, 1, 12), 1, 1.0), ("NPS1".into(), High, false));
+}
+
+#[test]
 fn inferences_survive_json() {
     for evidence in [
         slit(host(Vendor::Amd, 2, 10, 10), 5),

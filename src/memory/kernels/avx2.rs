@@ -8,7 +8,17 @@ use super::vector::{self, Vector, pattern};
 /// These loops, where the CPU has the instructions.
 pub fn kernels() -> Option<Kernels> {
     let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    has.then_some(Kernels { path: "cpu/avx2", non_temporal: true, read, write, copy, triad })
+    has.then_some(Kernels {
+        path: "cpu/avx2",
+        non_temporal: true,
+        read,
+        write,
+        write_temporal,
+        copy,
+        triad,
+        mix_2r1w,
+        mix_3r1w,
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -46,6 +56,11 @@ unsafe impl Vector for Register {
     unsafe fn stream(to: *mut u64, value: Self) {
         // SAFETY: instructions, address and alignment by the caller's promise; the loops end with a fence.
         unsafe { _mm256_stream_si256(to.cast(), value.0) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut u64, value: Self) {
+        // SAFETY: instructions, address and alignment by the caller's promise.
+        unsafe { _mm256_store_si256(to.cast(), value.0) }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
@@ -88,7 +103,7 @@ fn write(to: &mut [u64], seed: u64) {
     #[target_feature(enable = "avx2,fma")]
     fn inner(to: &mut [u64], seed: u64) {
         // SAFETY: the features are enabled here.
-        unsafe { vector::write::<Register>(to, seed) }
+        unsafe { vector::write::<Register, true>(to, seed) }
     }
     // SAFETY: as in `read`.
     unsafe { inner(to, seed) }
@@ -112,4 +127,34 @@ fn triad(a: &mut [u64], b: &[u64], c: &[u64], s: f64) {
     }
     // SAFETY: as in `read`.
     unsafe { inner(a, b, c, s) }
+}
+
+fn write_temporal(to: &mut [u64], seed: u64) {
+    #[target_feature(enable = "avx2,fma")]
+    fn inner(to: &mut [u64], seed: u64) {
+        // SAFETY: the features are enabled here.
+        unsafe { vector::write::<Register, false>(to, seed) }
+    }
+    // SAFETY: as in `read`.
+    unsafe { inner(to, seed) }
+}
+
+fn mix_2r1w(a: &mut [u64], b: &[u64], c: &[u64]) {
+    #[target_feature(enable = "avx2,fma")]
+    fn inner(a: &mut [u64], b: &[u64], c: &[u64]) {
+        // SAFETY: the features are enabled here.
+        unsafe { vector::mix::<Register, 2>(a, [b, c]) }
+    }
+    // SAFETY: as in `read`.
+    unsafe { inner(a, b, c) }
+}
+
+fn mix_3r1w(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+    #[target_feature(enable = "avx2,fma")]
+    fn inner(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+        // SAFETY: the features are enabled here.
+        unsafe { vector::mix::<Register, 3>(a, [b, c, d]) }
+    }
+    // SAFETY: as in `read`.
+    unsafe { inner(a, b, c, d) }
 }

@@ -5,7 +5,17 @@ use super::vector::{self, Vector, pattern};
 
 /// These loops.
 pub const fn kernels() -> Kernels {
-    Kernels { path: "cpu/portable", non_temporal: false, read, write, copy, triad }
+    Kernels {
+        path: "cpu/portable",
+        non_temporal: false,
+        read,
+        write,
+        write_temporal: write,
+        copy,
+        triad,
+        mix_2r1w,
+        mix_3r1w,
+    }
 }
 
 // SAFETY: needs no instructions that a CPU may lack.
@@ -36,6 +46,11 @@ unsafe impl Vector for u64 {
         unsafe { to.write(value) }
     }
     #[inline(always)]
+    unsafe fn store(to: *mut u64, value: Self) {
+        // SAFETY: valid by the caller's promise.
+        unsafe { to.write(value) }
+    }
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         self.wrapping_add(other)
     }
@@ -58,7 +73,7 @@ fn read(words: &[u64]) -> u64 {
 
 fn write(to: &mut [u64], seed: u64) {
     // SAFETY: no special instructions.
-    unsafe { vector::write::<u64>(to, seed) }
+    unsafe { vector::write::<u64, false>(to, seed) }
 }
 
 fn copy(to: &mut [u64], from: &[u64]) {
@@ -69,4 +84,14 @@ fn copy(to: &mut [u64], from: &[u64]) {
 fn triad(a: &mut [u64], b: &[u64], c: &[u64], s: f64) {
     // SAFETY: no special instructions.
     unsafe { vector::triad::<u64>(a, b, c, s) }
+}
+
+fn mix_2r1w(a: &mut [u64], b: &[u64], c: &[u64]) {
+    // SAFETY: no special instructions.
+    unsafe { vector::mix::<u64, 2>(a, [b, c]) }
+}
+
+fn mix_3r1w(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+    // SAFETY: no special instructions.
+    unsafe { vector::mix::<u64, 3>(a, [b, c, d]) }
 }

@@ -32,7 +32,7 @@ pub fn prefetch(from: *const u64) {
 ///
 /// # Safety
 /// Every method needs the CPU to have the instructions of the implementation; addresses must be valid for
-/// [`Vector::WORDS`] words, those of `stream` aligned to the size of the vector.
+/// [`Vector::WORDS`] words, those of `stream` and `store` aligned to the size of the vector.
 pub unsafe trait Vector: Copy {
     /// Words in it: a divisor of 8.
     const WORDS: usize;
@@ -48,6 +48,8 @@ pub unsafe trait Vector: Copy {
     unsafe fn load(from: *const u64) -> Self;
     /// Writes past the caches where that is possible.
     unsafe fn stream(to: *mut u64, value: Self);
+    /// Writes as any program does: through the caches.
+    unsafe fn store(to: *mut u64, value: Self);
     /// Wrapping sum of each lane.
     unsafe fn add(self, other: Self) -> Self;
     /// `b + s * c` of f64 lanes, rounded once.
@@ -92,12 +94,12 @@ pub unsafe fn read<V: Vector>(words: &[u64]) -> u64 {
     }
 }
 
-/// Writes [`pattern`].
+/// Writes [`pattern`], past the caches or through them.
 ///
 /// # Safety
 /// The CPU must have the instructions of `V`.
 #[inline(always)]
-pub unsafe fn write<V: Vector>(to: &mut [u64], seed: u64) {
+pub unsafe fn write<V: Vector, const PAST_CACHES: bool>(to: &mut [u64], seed: u64) {
     let head = head(to);
     for (i, word) in to[..head].iter_mut().enumerate() {
         *word = pattern(seed, i);
@@ -113,7 +115,12 @@ pub unsafe fn write<V: Vector>(to: &mut [u64], seed: u64) {
         let step = V::splat(STRIDE.wrapping_mul(BLOCK as u64));
         for block in blocks {
             for (i, ramp) in ramps.iter_mut().enumerate().take(BLOCK / V::WORDS) {
-                V::stream(block.as_mut_ptr().add(i * V::WORDS), *ramp);
+                let to = block.as_mut_ptr().add(i * V::WORDS);
+                if PAST_CACHES {
+                    V::stream(to, *ramp);
+                } else {
+                    V::store(to, *ramp);
+                }
                 *ramp = ramp.add(step);
             }
         }
@@ -178,6 +185,39 @@ pub unsafe fn triad<V: Vector>(a: &mut [u64], b: &[u64], c: &[u64], s: f64) {
         V::fence();
     }
     scalar(a_tail, b_tail, c_tail);
+}
+
+/// `a[i]` = wrapping sum of word `i` of each source.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub unsafe fn mix<V: Vector, const R: usize>(a: &mut [u64], sources: [&[u64]; R]) {
+    assert!(sources.iter().all(|source| source.len() == a.len()), "a mix needs equal lengths");
+    let scalar = |a: &mut [u64], from: usize| {
+        for (i, a) in a.iter_mut().enumerate() {
+            *a = sources.iter().fold(0, |sum: u64, source| sum.wrapping_add(source[from + i]));
+        }
+    };
+    let head = head(a);
+    scalar(&mut a[..head], 0);
+    let (blocks, tail) = a[head..].as_chunks_mut::<BLOCK>();
+    let tail_at = head + blocks.len() * BLOCK;
+    // SAFETY: the instructions by the caller's promise; every block is inside all of them, `a` aligned to a line.
+    unsafe {
+        for (index, block) in blocks.iter_mut().enumerate() {
+            for i in 0..BLOCK / V::WORDS {
+                let at = head + index * BLOCK + i * V::WORDS;
+                let mut sum = V::load(sources[0].as_ptr().add(at));
+                for source in &sources[1..] {
+                    sum = sum.add(V::load(source.as_ptr().add(at)));
+                }
+                V::stream(block.as_mut_ptr().add(i * V::WORDS), sum);
+            }
+        }
+        V::fence();
+    }
+    scalar(tail, tail_at);
 }
 
 /// Words before the first cache line that starts in `to`.

@@ -1,14 +1,16 @@
 //! What a bandwidth loop runs over: how large its streams are, where they lie, what is in them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use serde_json::Value;
 
 use super::super::ceiling::DramCeiling;
 use super::super::kernels::Kernels;
 use crate::host::pages::{self, HUGE};
-use crate::host::{Buffer, Caches, Disjoint, Pages, Root, Worker, Workers};
+use crate::host::{Buffer, Caches, Disjoint, Pages, Policy, Root, Worker, Workers};
 use crate::record::MetricId;
 use crate::{Error, Result};
 
@@ -22,6 +24,7 @@ const OF_CACHE: usize = 4;
 pub const LEAST_OF_CACHE: usize = 2;
 /// What the destination holds before a verification: no f64 of the data, no pattern.
 const POISON: u64 = 0x7ff4_dead_7ff4_dead;
+
 /// What is done to memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loop {
@@ -29,23 +32,42 @@ pub enum Loop {
     Read,
     /// Writes one stream, past the caches.
     WriteNt,
+    /// Writes one stream through the caches, which first read the lines that are overwritten.
+    Write,
     /// Copies one stream to another, writes past the caches.
     CopyNt,
     /// `a = b + s c` over three streams, writes past the caches.
     TriadNt,
+    /// `a = b + c`: two reads for a write past the caches, without floating point.
+    Mix2,
+    /// `a = b + c + d`: three reads for a write past the caches.
+    Mix3,
 }
 
 impl Loop {
     /// Every loop.
-    pub const ALL: [Self; 4] = [Self::Read, Self::WriteNt, Self::CopyNt, Self::TriadNt];
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::WriteNt,
+        Self::Write,
+        Self::CopyNt,
+        Self::TriadNt,
+        Self::Mix2,
+        Self::Mix3,
+    ];
+    /// Those that even a quick run has.
+    pub const MAIN: [Self; 4] = [Self::Read, Self::WriteNt, Self::CopyNt, Self::TriadNt];
 
     /// Name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::WriteNt => "write-nt",
+            Self::Write => "write",
             Self::CopyNt => "copy-nt",
             Self::TriadNt => "triad-nt",
+            Self::Mix2 => "mix-2r1w-nt",
+            Self::Mix3 => "mix-3r1w-nt",
         }
     }
 
@@ -53,10 +75,16 @@ impl Loop {
     pub const fn streams(self) -> (u64, u64) {
         match self {
             Self::Read => (1, 0),
-            Self::WriteNt => (0, 1),
+            Self::WriteNt | Self::Write => (0, 1),
             Self::CopyNt => (1, 1),
-            Self::TriadNt => (2, 1),
+            Self::TriadNt | Self::Mix2 => (2, 1),
+            Self::Mix3 => (3, 1),
         }
+    }
+
+    /// Whether its writes pass the caches by, where the instruction set can do that.
+    pub const fn past_caches(self) -> bool {
+        !matches!(self, Self::Write)
     }
 
     /// The metric over all cores.
@@ -65,19 +93,79 @@ impl Loop {
     }
 }
 
+/// Whose memory the workers use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// Each worker's slice lies where the worker touches it first.
+    Toucher,
+    /// The first worker touches everything first, as a program with one loading thread does.
+    FirstWorker,
+    /// Everything is bound to one node.
+    Node(usize),
+    /// Everything is interleaved over these nodes.
+    Interleaved(Vec<usize>),
+    /// Each worker's slice is bound to the node given for it.
+    Each(Vec<usize>),
+}
+
+impl Home {
+    /// What that asks of the kernel for a stream of `words`, of which each of `count` workers has an equal part.
+    fn policy(&self, words: usize, count: usize) -> Policy {
+        match self {
+            Self::Toucher | Self::FirstWorker => Policy::FirstTouch,
+            Self::Node(node) => Policy::Node(*node),
+            Self::Interleaved(nodes) => Policy::Interleaved(nodes.clone()),
+            Self::Each(nodes) => {
+                let share = words / count.max(1) * size_of::<u64>();
+                let part =
+                    |(index, &node): (usize, &usize)| (index * share..(index + 1) * share, node);
+                Policy::Parts(nodes.iter().enumerate().map(part).collect())
+            }
+        }
+    }
+
+    /// Bytes that `streams` streams together may take, when the host has `free` and a node has `free_on(node)`: a quarter
+    /// of what is free stays with everybody else.
+    fn room(&self, count: usize, free: u64, free_on: impl Fn(usize) -> Option<u64>) -> u64 {
+        let share =
+            |node: &usize, of: u64| free_on(*node).map_or(u64::MAX, |free| free.saturating_mul(of));
+        let on_nodes = match self {
+            Self::Toucher | Self::FirstWorker => u64::MAX,
+            Self::Node(node) => share(node, 1),
+            Self::Interleaved(nodes) => {
+                nodes.iter().map(|node| share(node, nodes.len() as u64)).min().unwrap_or(u64::MAX)
+            }
+            Self::Each(nodes) => {
+                let workers = |node: &usize| nodes.iter().filter(|other| *other == node).count();
+                let most = |node: &usize| {
+                    (free_on(*node)? as u128 * count as u128 / workers(node).max(1) as u128)
+                        .try_into()
+                        .ok()
+                };
+                nodes.iter().filter_map(most).min().unwrap_or(u64::MAX)
+            }
+        };
+        free.min(on_nodes) / 4 * 3
+    }
+}
+
 /// Where a loop runs and over what.
 pub struct Setup {
     pub id: MetricId,
     pub workers: Arc<Workers>,
+    /// Who touches the memory first, where that is not each worker its own.
+    pub toucher: Option<Workers>,
     pub kernels: Kernels,
     pub kind: Loop,
     /// Words of a stream.
     pub words: usize,
     /// Last-level caches that the workers use.
     pub cache_bytes: usize,
-    /// The node that the memory is bound to; without one it lies where each worker touched it first.
-    pub node: Option<usize>,
+    /// Where the memory has to be.
+    pub policy: Policy,
     pub ceiling: DramCeiling,
+    /// What else the record is to tell.
+    pub notes: BTreeMap<String, Value>,
 }
 
 impl Setup {
@@ -86,16 +174,21 @@ impl Setup {
         id: MetricId,
         workers: Arc<Workers>,
         kind: Loop,
-        node: Option<usize>,
+        home: &Home,
         ceiling: DramCeiling,
     ) -> Result<Self> {
         let cache_bytes = Caches::of(workers.cpus()).last_level_total;
         let (read, written) = kind.streams();
         let streams = (read + written) as usize;
         let wanted = (OF_CACHE * cache_bytes).max(LEAST_SLICE * workers.count());
-        let free = pages::available(&Root::host()).map_or(usize::MAX, |free| free as usize);
-        // A quarter of what is free stays with the rest of the host.
-        let bytes = wanted.min(free / 4 * 3 / streams);
+        let root = Root::host();
+        let free = pages::available(&root).unwrap_or(u64::MAX);
+        // On one node the host's own figure is the better one.
+        let several =
+            Root::host().list("/sys/devices/system/node/has_memory").is_some_and(|n| n.len() > 1);
+        let free_on = |node| if several { pages::available_on(&root, node) } else { None };
+        let room = usize::try_from(home.room(workers.count(), free, free_on)).unwrap_or(usize::MAX);
+        let bytes = wanted.min(room / streams);
         if bytes < LEAST_OF_CACHE * cache_bytes {
             return Err(Error::Unavailable(format!(
                 "{streams} streams of twice the last-level cache ({} MiB) do not fit into free memory",
@@ -104,17 +197,32 @@ impl Setup {
         }
         let share = (bytes / workers.count() / HUGE).max(1) * GRANULE;
         let words = share * workers.count();
-        let kernels = Kernels::best();
-        Ok(Self { id, workers, kernels, kind, words, cache_bytes, node, ceiling })
+        let toucher = match (home, workers.cpus().first()) {
+            (Home::FirstWorker, Some(&first)) => Some(Workers::on(&[first])?),
+            _ => None,
+        };
+        Ok(Self {
+            policy: home.policy(words, workers.count()),
+            id,
+            workers,
+            toucher,
+            kernels: Kernels::best(),
+            kind,
+            words,
+            cache_bytes,
+            ceiling,
+            notes: BTreeMap::new(),
+        })
     }
 
     /// Memory for one stream; nobody has touched it yet, unless it is bound.
     pub fn buffer(&self) -> Result<Buffer> {
-        let bytes = self.words * size_of::<u64>();
-        match self.node {
-            Some(node) => Buffer::on_node(bytes, Pages::Transparent, node),
-            None => Buffer::new(bytes, Pages::Transparent),
-        }
+        Buffer::placed(self.words * size_of::<u64>(), Pages::Transparent, &self.policy)
+    }
+
+    /// Those who touch memory first.
+    pub fn touchers(&self) -> &Workers {
+        self.toucher.as_ref().unwrap_or(&self.workers)
     }
 }
 
@@ -141,4 +249,36 @@ pub fn poison(workers: &Workers, buffer: &mut Buffer) {
         // SAFETY: the workers' parts do not overlap.
         unsafe { words.slice(part(worker, words.len())) }.fill(POISON);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_is_at_home_where_it_is_told() {
+        let each = Home::Each(vec![0, 0, 8]);
+        let share = 2 * HUGE;
+        assert_eq!(
+            each.policy(6 * GRANULE, 3),
+            Policy::Parts(vec![(0..share, 0), (share..2 * share, 0), (2 * share..3 * share, 8)])
+        );
+        assert_eq!(Home::FirstWorker.policy(GRANULE, 1), Policy::FirstTouch);
+        assert_eq!(Home::Node(3).policy(GRANULE, 1), Policy::Node(3));
+    }
+
+    #[test]
+    fn the_smallest_node_limits_what_is_bound_to_it() {
+        let free_on = |node| Some([400, 100, 1 << 40][node]);
+        let room = |home: Home| home.room(4, 1000, free_on);
+        assert_eq!(room(Home::Toucher), 750);
+        assert_eq!(room(Home::Node(1)), 75);
+        // Two equal shares: node 1 has room for one of 100.
+        assert_eq!(room(Home::Interleaved(vec![0, 1])), 150);
+        // One worker of four on node 1 may have 100, so all four together 400.
+        assert_eq!(room(Home::Each(vec![0, 0, 0, 1])), 300);
+        assert_eq!(room(Home::Each(vec![0, 1, 1, 1])), 99);
+        assert_eq!(Home::Node(0).room(1, 1000, |_| None), 750);
+        assert_eq!(Home::Node(2).room(1, u64::MAX, |_| Some(u64::MAX)), u64::MAX / 4 * 3);
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::kernels::Kernels;
 use super::setup::GRANULE;
 use super::*;
-use crate::host::{Caches, Root};
+use crate::host::{Caches, Policy, Root};
 
 fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
     Stream::sized(Setup {
@@ -12,9 +12,11 @@ fn small(kernels: Kernels, kind: Loop, words: usize) -> Stream {
         kernels,
         kind,
         words,
+        toucher: None,
         cache_bytes: 1 << 20,
-        node: None,
+        policy: Policy::FirstTouch,
         ceiling: DramCeiling::not_known("a test"),
+        notes: BTreeMap::new(),
     })
     .unwrap()
 }
@@ -41,6 +43,11 @@ fn work_counts_what_crosses_the_bus() {
     let portable = Kernels::all()[0];
     let triad = small(portable, Loop::TriadNt, 1 << 10).work();
     assert_eq!((triad.counted_bytes(), triad.wire_bytes), (3 * bytes, Some(4 * bytes)));
+    // Through the caches, what is overwritten is read first.
+    let write = small(Kernels::best(), Loop::Write, 1 << 10).work();
+    assert_eq!((write.counted_bytes(), write.wire_bytes), (bytes, Some(2 * bytes)));
+    let mix = small(Kernels::best(), Loop::Mix3, 1 << 10).work();
+    assert_eq!((mix.bytes_read, mix.bytes_written), (3 * bytes, bytes));
     if Kernels::best().non_temporal {
         let copy = small(Kernels::best(), Loop::CopyNt, 1 << 10).work();
         assert_eq!((copy.counted_bytes(), copy.wire_bytes), (2 * bytes, Some(2 * bytes)));
@@ -61,8 +68,11 @@ fn a_write_that_does_nothing_is_caught() {
     let mut kernels = Kernels::all()[0];
     kernels.write = |_, _| ();
     kernels.copy = |_, _| ();
+    kernels.write_temporal = |_, _| ();
     kernels.triad = |_, _, _, _| ();
-    for kind in [Loop::WriteNt, Loop::CopyNt, Loop::TriadNt] {
+    kernels.mix_2r1w = |_, _, _| ();
+    kernels.mix_3r1w = |_, _, _, _| ();
+    for kind in Loop::ALL.into_iter().filter(|&kind| kind != Loop::Read) {
         assert!(matches!(small(kernels, kind, 5000).verify(), Err(Error::Wrong(_))), "{kind:?}");
     }
 }
@@ -71,9 +81,9 @@ fn a_write_that_does_nothing_is_caught() {
 fn memory_on_another_node_than_the_label_says_is_caught() {
     let mut stream = small(Kernels::best(), Loop::CopyNt, 5000);
     let Some((&node, _)) = stream.sources[0].census().by_node.first_key_value() else { return };
-    stream.setup.node = Some(node);
+    stream.setup.policy = Policy::Node(node);
     stream.verify().unwrap();
-    stream.setup.node = Some(node + 1);
+    stream.setup.policy = Policy::Node(node + 1);
     assert!(matches!(stream.verify(), Err(Error::Wrong(_))));
 }
 
@@ -91,4 +101,30 @@ fn streams_are_cold_by_size_and_placed() {
     let placement = stream.placement();
     assert_eq!(placement.cpus, workers.cpus());
     assert!(!placement.pages_by_node.contains_key("untouched"), "{placement:?}");
+}
+
+#[test]
+fn every_home_verifies_where_it_can_be_had() {
+    let workers = Arc::new(Workers::new().unwrap());
+    if Caches::of(workers.cpus()).last_level_total > 64 << 20 {
+        return; // too much memory for a test
+    }
+    let nodes = Root::host().list("/sys/devices/system/node/has_memory").unwrap_or_default();
+    let node = nodes.first().copied().unwrap_or(0);
+    for home in [
+        Home::FirstWorker,
+        Home::Node(node),
+        Home::Interleaved(nodes),
+        Home::Each(vec![node; workers.count()]),
+    ] {
+        let ceiling = DramCeiling::not_known("a test");
+        match Stream::at(MetricId::new(["x"]), workers.clone(), Loop::CopyNt, &home, ceiling) {
+            Ok(mut stream) => {
+                stream.verify().unwrap();
+                assert_eq!(stream.cache(), Cache::Cold);
+            }
+            Err(Error::Unavailable(why)) => assert!(why.contains("binding denied"), "{why}"),
+            Err(other) => panic!("{home:?}: {other}"),
+        }
+    }
 }
