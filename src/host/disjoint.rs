@@ -26,6 +26,11 @@ impl<'a, T> Disjoint<'a, T> {
         self.length
     }
 
+    /// Address of the first element.
+    pub fn as_mut_ptr(&self) -> *mut T {
+        self.start
+    }
+
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.length == 0

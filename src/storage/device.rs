@@ -78,13 +78,57 @@ impl Device {
 
     /// The whole disk of a partition, the device itself otherwise.
     fn disk(&self) -> Option<PathBuf> {
-        let here = self.directory()?.canonicalize().ok()?;
-        if here.join("partition").exists() { here.parent().map(Path::to_owned) } else { Some(here) }
+        whole(&self.directory()?.canonicalize().ok()?)
     }
 
     /// Name of the whole disk, as in `/dev`.
     pub fn disk_name(&self) -> Option<String> {
         Some(self.disk()?.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The disks that the device is built of, itself if it is one.
+    fn members(&self) -> Vec<PathBuf> {
+        fn down(disk: PathBuf, found: &mut Vec<PathBuf>) {
+            let below = disk.join("slaves").read_dir().into_iter().flatten().flatten();
+            let below: Vec<PathBuf> =
+                below.filter_map(|entry| whole(&entry.path().canonicalize().ok()?)).collect();
+            if below.is_empty() && !found.contains(&disk) {
+                found.push(disk);
+            } else {
+                below.into_iter().for_each(|disk| down(disk, found));
+            }
+        }
+        let mut found = Vec::new();
+        if let Some(disk) = self.disk() {
+            down(disk, &mut found);
+        }
+        found
+    }
+
+    /// The NUMA node that every disk of it is attached to; `None` where that is several, or not known.
+    pub fn node(&self) -> Option<usize> {
+        let node = |disk: PathBuf| {
+            // The kernel says -1 where the firmware does not tell.
+            let up = disk.ancestors().take_while(|path| path.starts_with(&self.root));
+            let file = up.map(|path| path.join("numa_node")).find(|file| file.exists())?;
+            trimmed(&file)?.parse().ok()
+        };
+        let nodes: Vec<Option<usize>> = self.members().into_iter().map(node).collect();
+        let first = *nodes.first()?;
+        first.filter(|_| nodes.iter().all(|node| *node == first))
+    }
+
+    /// Degrees Celsius of its warmest disk, where the driver tells (`hwmon`).
+    pub fn celsius(&self) -> Option<f64> {
+        let sensors = self.members().into_iter().flat_map(|disk| {
+            let places =
+                [disk.join("device"), disk.join("device/hwmon"), disk.join("device/device/hwmon")];
+            places.into_iter().filter_map(|place| place.read_dir().ok()).flatten().flatten()
+        });
+        let milli = sensors
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("hwmon"))
+            .filter_map(|entry| trimmed(&entry.path().join("temp1_input"))?.parse::<f64>().ok());
+        milli.map(|milli| milli / 1000.0).max_by(f64::total_cmp)
     }
 
     /// What is known of the device, for the record: name, model, scheduler, link, the devices it is built from.
@@ -95,44 +139,68 @@ impl Device {
             Err(why) => facts.insert("device_unknown".into(), json!(why)),
         };
         let Some(disk) = self.disk() else { return facts };
-        facts.insert("device".into(), json!(disk.file_name().map(|n| n.to_string_lossy())));
-        for (key, file) in [
-            ("model", "device/model"),
-            ("firmware", "device/firmware_rev"),
-            ("numa_node", "device/device/numa_node"),
-            ("link_speed", "device/device/current_link_speed"),
-            ("link_width", "device/device/current_link_width"),
-            ("link_speed_max", "device/device/max_link_speed"),
-            ("link_width_max", "device/device/max_link_width"),
-            ("rotational", "queue/rotational"),
-            ("requests", "queue/nr_requests"),
-            ("largest_request_kib", "queue/max_sectors_kb"),
-            ("read_ahead_kib", "queue/read_ahead_kb"),
-            ("raid_level", "md/level"),
-            ("dm_name", "dm/name"),
-        ] {
-            if let Some(text) = trimmed(&disk.join(file)) {
-                facts.insert(key.into(), json!(text));
-            }
+        let members = self.members();
+        let virtual_disk = members
+            .iter()
+            .filter_map(|disk| driver(disk))
+            .any(|driver| driver.starts_with("virtio") || driver.starts_with("xen"));
+        facts.extend(facts_of(&disk));
+        if virtual_disk {
+            let note = "a virtual disk: the machine below may cache what this kernel does not";
+            facts.insert("note".into(), json!(note));
         }
-        if let Some(choice) = trimmed(&disk.join("queue/scheduler")) {
-            facts.insert("scheduler".into(), json!(chosen(&choice)));
-        }
-        if let Some(driver) = driver(&disk) {
-            if driver.starts_with("virtio") || driver.starts_with("xen") {
-                let note = "a virtual disk: the machine below may cache what this kernel does not";
-                facts.insert("note".into(), json!(note));
-            }
-            facts.insert("driver".into(), json!(driver));
-        }
-        let below: Vec<String> = (disk.join("slaves").read_dir().into_iter().flatten().flatten())
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        if !below.is_empty() {
-            facts.insert("built_from".into(), json!(below));
+        if members != [disk] {
+            let members: Vec<_> = members.iter().map(|disk| facts_of(disk)).collect();
+            facts.insert("built_from".into(), json!(members));
         }
         facts
     }
+}
+
+/// The whole disk of the partition `here`, itself otherwise.
+fn whole(here: &Path) -> Option<PathBuf> {
+    if here.join("partition").exists() {
+        here.parent().map(Path::to_owned)
+    } else {
+        Some(here.to_owned())
+    }
+}
+
+/// What the kernel tells of one disk, by the name it has in the record.
+fn facts_of(disk: &Path) -> BTreeMap<String, Value> {
+    let mut facts =
+        BTreeMap::from([("device".into(), json!(disk.file_name().map(|n| n.to_string_lossy())))]);
+    for (key, file) in [
+        ("model", "device/model"),
+        ("firmware", "device/firmware_rev"),
+        ("numa_node", "device/device/numa_node"),
+        ("link_speed", "device/device/current_link_speed"),
+        ("link_width", "device/device/current_link_width"),
+        ("link_speed_max", "device/device/max_link_speed"),
+        ("link_width_max", "device/device/max_link_width"),
+        ("rotational", "queue/rotational"),
+        ("requests", "queue/nr_requests"),
+        ("largest_request_kib", "queue/max_sectors_kb"),
+        ("read_ahead_kib", "queue/read_ahead_kb"),
+        ("raid_level", "md/level"),
+        ("raid_chunk_bytes", "md/chunk_size"),
+        ("dm_name", "dm/name"),
+        ("dm_kind", "dm/uuid"),
+    ] {
+        if let Some(text) = trimmed(&disk.join(file)) {
+            // The identifier begins with the layer that made it (LVM-..., CRYPT-...); the rest names this very one.
+            let text =
+                if key == "dm_kind" { text.split('-').next().map(Into::into) } else { Some(text) };
+            facts.insert(key.into(), json!(text));
+        }
+    }
+    if let Some(choice) = trimmed(&disk.join("queue/scheduler")) {
+        facts.insert("scheduler".into(), json!(chosen(&choice)));
+    }
+    if let Some(driver) = driver(disk) {
+        facts.insert("driver".into(), json!(driver));
+    }
+    facts
 }
 
 /// `major:minor` of a device number.
@@ -185,6 +253,8 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         put("proc/self/mountinfo", MOUNTS);
+        put("sys/devices/numa_node", "1\n");
+        put("sys/devices/nvme0n1/device/hwmon3/temp1_input", "41850\n");
         let disk = "sys/devices/nvme0n1";
         put(&format!("{disk}/device/model"), "ACME 9000   \n");
         put(&format!("{disk}/device/device/current_link_speed"), "32.0 GT/s PCIe\n");
@@ -192,11 +262,14 @@ mod tests {
         put(&format!("{disk}/nvme0n1p2/partition"), "2\n");
         put(&format!("{disk}/nvme0n1p2/stat"), "  10  0  2048  5 1 1 1 1 1 1 1\n");
         put("sys/devices/md0/stat", "1 0 16 0\n");
-        put("sys/devices/md0/slaves/nvme0n1/x", "");
+        put("sys/devices/md0/md/level", "raid0\n");
+        fs::create_dir_all(root.path().join("sys/devices/md0/slaves")).unwrap();
         let dev = root.path().join("sys/dev/block");
         fs::create_dir_all(&dev).unwrap();
         symlink("../../devices/nvme0n1/nvme0n1p2", dev.join("259:2")).unwrap();
         symlink("../../devices/md0", dev.join("9:0")).unwrap();
+        let slave = root.path().join("sys/devices/md0/slaves/nvme0n1p2");
+        symlink("../../nvme0n1/nvme0n1p2", slave).unwrap();
         root
     }
 
@@ -218,6 +291,7 @@ mod tests {
         assert_eq!(facts["model"], "ACME 9000");
         assert_eq!(facts["scheduler"], "mq-deadline");
         assert_eq!(facts["link_speed"], "32.0 GT/s PCIe");
+        assert_eq!((device.node(), device.celsius()), (Some(1), Some(41.85)));
     }
 
     #[test]
@@ -226,7 +300,10 @@ mod tests {
         let device = find(root.path(), 0, 33);
         assert_eq!(device.number, Ok("9:0".into()));
         assert_eq!(device.bytes_read(), Some(16 * 512));
-        assert_eq!(device.describe()["built_from"], json!(["nvme0n1"]));
+        let facts = device.describe();
+        assert_eq!(facts["raid_level"], "raid0");
+        assert_eq!(facts["built_from"][0]["model"], "ACME 9000");
+        assert_eq!((device.node(), device.celsius()), (Some(1), Some(41.85)));
     }
 
     #[test]

@@ -1,104 +1,96 @@
 //! Disk to a destination that is not read into directly: slots are filled and emptied at the same time.
 //!
-//! A slot is memory that belongs to one side at a time: the reader fills it and hands it over; the consumer moves its
-//! content on (a copy in RAM, a transfer to a GPU) and hands it back when that has *finished*. Since the slot itself
-//! changes hands, it can't be filled again while the consumer still reads it.
+//! A slot holds one block and belongs to one side at a time: the reader fills it and hands it over; the destination
+//! takes its content (a copy in RAM, a transfer to a GPU) and hands it back when that has *finished*. The slot's number
+//! is the right to use it: it is in one channel or in one hand, so a slot can't be filled again while its content is
+//! still being taken. Slots are blocks, so that the device's queue never runs empty while one is free.
 
+use std::any::Any;
 use std::fs::File;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::read::{Block, Blocks, Direct, Fault};
-use crate::host::{Buffer, Pages};
+use super::read::{Block, Blocks, Fault, Next, Reader, Source};
+use crate::host::{Buffer, Census, Destination, Disjoint, Piece};
 use crate::{Error, Result};
 
 /// Fewest slots: one is filled while the other is emptied.
 pub const FEWEST_SLOTS: usize = 2;
 
-/// Takes what was read to where it is wanted.
-pub trait Consumer: Send {
-    /// Moves `bytes`, which belong at `block.at`, and returns when they are no longer needed where they are.
-    ///
-    /// # Errors
-    /// When they can't be moved; the load ends.
-    fn consume(&mut self, block: &Block, bytes: &[u8]) -> Result<()>;
-}
-
-/// Copies into memory.
-pub struct Copy<'a>(pub &'a mut [u8]);
-
-impl Consumer for Copy<'_> {
-    fn consume(&mut self, block: &Block, bytes: &[u8]) -> Result<()> {
-        let target = self.0.get_mut(block.at..block.at + bytes.len());
-        let target =
-            target.ok_or_else(|| Error::Wrong("a block lies outside the destination".into()))?;
-        target.copy_from_slice(bytes);
-        Ok(())
-    }
-}
-
-/// Memory that changes hands, with the blocks that it holds: each by its place in the destination.
-struct Slot {
-    memory: Buffer,
-    blocks: Vec<(Block, usize)>,
-}
-
 /// Slots and the reader that fills them.
 pub struct Pipeline {
-    reader: Direct,
-    slots: Vec<Slot>,
+    /// What the destination did to the memory; undone before the memory goes.
+    _attached: Box<dyn Any + Send>,
+    reader: Reader,
+    memory: Buffer,
+    slots: usize,
     slot_bytes: usize,
+    /// Seconds to prepare the memory for the destination and for the reader.
+    pub register_s: f64,
 }
 
-/// Seconds of the two sides of a load, and of the whole.
+/// Seconds of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Times {
-    /// Reading, without waiting for a free slot.
-    pub read_s: f64,
-    /// Moving on, without waiting for a full slot.
-    pub consume_s: f64,
+    /// The destination was busy.
+    pub take_s: f64,
     /// First read to last move.
     pub total_s: f64,
 }
 
-impl Times {
-    /// The slower side over the whole: 1 when the other side is hidden behind it entirely.
-    pub fn overlap_efficiency(self) -> f64 {
-        self.read_s.max(self.consume_s) / self.total_s
-    }
-}
-
 /// Why a load ended early.
+#[derive(Debug)]
 pub enum Failure {
     /// A read failed.
     Read(Fault),
-    /// The consumer failed.
-    Consume(Error),
+    /// The destination failed.
+    Take(Error),
 }
 
 impl Pipeline {
-    /// `slots` slots (at least two) of `slot_bytes`, filled with up to `depth` reads in flight.
+    /// Cuts `memory` into slots of `slot_bytes` (at least two), which `reader` fills and `destination` empties.
     ///
     /// # Errors
-    /// When there is not enough memory.
-    pub fn new(slots: usize, slot_bytes: usize, depth: usize) -> Result<Self> {
-        let slot = |_| {
-            let mut memory = Buffer::new(slot_bytes, Pages::Transparent)?;
-            memory.as_mut_slice::<u8>().fill(0); // touched now, not while it is read into
-            Ok(Slot { memory, blocks: Vec::new() })
-        };
-        let mut slots = (0..slots.max(FEWEST_SLOTS)).map(slot).collect::<Result<Vec<_>>>()?;
-        let mut reader = Direct::new(depth);
-        reader.register(slots.iter_mut().map(|slot| &mut slot.memory));
-        Ok(Self { reader, slots, slot_bytes })
+    /// When the memory is too small, or can't be prepared for the destination.
+    pub fn new(
+        mut reader: Reader,
+        mut memory: Buffer,
+        slot_bytes: usize,
+        destination: &mut dyn Destination,
+    ) -> Result<Self> {
+        let slots = memory.len() / slot_bytes.max(1);
+        if slots < FEWEST_SLOTS {
+            return Err(Error::Unavailable(format!(
+                "{} bytes of memory make fewer than {FEWEST_SLOTS} slots of {slot_bytes}",
+                memory.len()
+            )));
+        }
+        memory.as_mut_slice::<u8>().fill(0); // touched now, not while it is read into
+        let clock = Instant::now();
+        let attached = destination.attach(&mut memory)?;
+        reader.register([&mut memory]);
+        let register_s = clock.elapsed().as_secs_f64();
+        Ok(Self { _attached: attached, reader, memory, slots, slot_bytes, register_s })
     }
 
     /// Which code reads.
     pub fn path(&self) -> String {
-        format!("{}+{} slots", self.reader.path(), self.slots.len())
+        format!("{}+{} slots", self.reader.path(), self.slots)
     }
 
-    /// Reads everything in `cut` from `files` and hands it to `consumer`, slot by slot.
+    /// Where the slots are.
+    pub fn census(&self) -> Census {
+        self.memory.census()
+    }
+
+    /// CPUs that the reader's threads were found on.
+    pub fn cpus_seen(&self) -> Vec<usize> {
+        self.reader.cpus_seen()
+    }
+
+    /// Reads everything in `cut` from `files` and moves it to `destination`.
     ///
     /// # Errors
     /// The first failure of either side; both have stopped when it is returned.
@@ -106,182 +98,165 @@ impl Pipeline {
         &mut self,
         files: &[File],
         cut: &Blocks,
-        consumer: &mut impl Consumer,
+        destination: &mut dyn Destination,
     ) -> Result<Times, Failure> {
-        if self.slots.len() < FEWEST_SLOTS {
-            let lost = "an earlier failure took slots of the pipeline; make a new one";
-            return Err(Failure::Consume(Error::Unavailable(lost.into())));
+        if let Some(block) = cut.blocks.iter().find(|block| block.asked > self.slot_bytes) {
+            let error = std::io::ErrorKind::InvalidInput.into();
+            return Err(Failure::Read(Fault { file: block.file, offset: block.offset, error }));
         }
-        let clock = Instant::now();
-        let (full, filled) = channel::<Slot>();
-        let (free, emptied) = channel::<Slot>();
-        for slot in self.slots.drain(..) {
+        let (free, emptied) = channel::<usize>();
+        for slot in 0..self.slots {
             let _ = free.send(slot); // its receiver lives to the end of this function
         }
-        let mut times = Times::default();
-        let (read, consumed) = std::thread::scope(|scope| {
-            let side = scope.spawn(move || empty(filled, free, consumer));
-            let read =
-                fill(&mut self.reader, files, cut, self.slot_bytes, &emptied, full, &mut times);
-            (read, side.join())
+        let emptied = Mutex::new(emptied);
+        let (full, filled) = channel::<Filled>();
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let memory = Disjoint::new(self.memory.as_mut_slice());
+        let (slots, slot_bytes) = (self.slots, self.slot_bytes);
+        let clock = Instant::now();
+        let (read, taken) = std::thread::scope(|scope| {
+            let (memory, stop, emptied) = (&memory, &stop, &emptied);
+            let taker = scope.spawn(move || empty(memory, slot_bytes, &filled, free, destination));
+            let mut session = self.reader.open(files, cut.align);
+            let read = session.each(memory, stop, |_| Slots {
+                blocks: &cut.blocks,
+                next: &next,
+                stop,
+                slot_bytes,
+                emptied,
+                full: full.clone(),
+                places: vec![0; slots],
+            });
+            let read = read.map(drop);
+            drop(full); // the last sender: now the other side ends
+            (read, taker.join())
         });
-        times.total_s = clock.elapsed().as_secs_f64();
-        self.slots.extend(emptied.try_iter());
+        let total_s = clock.elapsed().as_secs_f64();
         read.map_err(Failure::Read)?;
-        let consumed = consumed.map_err(|_| {
-            Failure::Consume(Error::Wrong("the consumer of the load panicked".into()))
+        let taken = taken.map_err(|_| {
+            Failure::Take(Error::Wrong("the destination of the load panicked".into()))
         })?;
-        times.consume_s = consumed.map_err(Failure::Consume)?;
-        Ok(times)
+        Ok(Times { take_s: taken.map_err(Failure::Take)?, total_s })
+    }
+
+    /// Seconds to move everything in `cut` to `destination` out of slots that are full already: the load without its
+    /// reads. What arrives is what the slots last held.
+    ///
+    /// # Errors
+    /// When the destination fails.
+    pub fn take_only(&self, cut: &Blocks, destination: &mut dyn Destination) -> Result<f64> {
+        let bytes = self.memory.as_slice::<u8>();
+        let clock = Instant::now();
+        for group in cut.blocks.chunks(self.slots) {
+            let pieces: Vec<Piece<'_>> = (group.iter().enumerate())
+                .map(|(slot, block)| {
+                    let start = slot * self.slot_bytes;
+                    Piece { bytes: &bytes[start..start + block.bytes], at: block.at }
+                })
+                .collect();
+            destination.take(&pieces)?;
+        }
+        Ok(clock.elapsed().as_secs_f64())
     }
 }
 
-/// The reading side: ends early without an error when the other side has gone.
-fn fill(
-    reader: &mut Direct,
-    files: &[File],
-    cut: &Blocks,
+/// A slot whose block has arrived.
+struct Filled {
+    slot: usize,
+    /// Where the block belongs in the destination.
+    at: usize,
+    bytes: usize,
+}
+
+/// Longest time that a thread waits for a slot before it looks whether it is still needed.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// One thread's source of blocks: each goes into a free slot.
+struct Slots<'a> {
+    blocks: &'a [Block],
+    next: &'a AtomicUsize,
+    stop: &'a AtomicBool,
     slot_bytes: usize,
-    emptied: &Receiver<Slot>,
-    full: Sender<Slot>,
-    times: &mut Times,
-) -> Result<(), Fault> {
-    let mut rest = &cut.blocks[..];
-    while !rest.is_empty() {
-        let Ok(mut slot) = emptied.recv() else { return Ok(()) };
-        let clock = Instant::now();
-        let mut used = 0;
-        slot.blocks.clear();
-        for block in rest {
-            if used + block.asked > slot_bytes {
-                break;
-            }
-            slot.blocks.push((*block, used));
-            used += block.asked;
-        }
-        if slot.blocks.is_empty() {
-            let error = std::io::ErrorKind::InvalidInput.into(); // a block is longer than a slot
-            return Err(Fault { file: rest[0].file, offset: rest[0].offset, error });
-        }
-        rest = &rest[slot.blocks.len()..];
-        let here: Vec<Block> =
-            slot.blocks.iter().map(|&(block, at)| Block { at, ..block }).collect();
-        reader.read(files, &here, &mut slot.memory, cut.align)?;
-        times.read_s += clock.elapsed().as_secs_f64();
-        if full.send(slot).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
+    emptied: &'a Mutex<Receiver<usize>>,
+    full: Sender<Filled>,
+    /// Where in the destination the block in each slot belongs.
+    places: Vec<usize>,
 }
 
-/// The consuming side; seconds that it was busy.
-fn empty(
-    filled: Receiver<Slot>,
-    free: Sender<Slot>,
-    consumer: &mut impl Consumer,
-) -> Result<f64, Error> {
-    let mut busy = 0.0;
-    for slot in filled {
-        let clock = Instant::now();
-        for (block, at) in &slot.blocks {
-            consumer.consume(block, &slot.memory.as_slice::<u8>()[*at..at + block.bytes])?;
+impl Slots<'_> {
+    /// A free slot, if there is one now or, with `wait`, soon.
+    fn slot(&self, wait: bool) -> Result<usize, TryRecvError> {
+        if !wait {
+            // Whoever holds the lock waits for a slot: there is none.
+            return self.emptied.try_lock().map_or(Err(TryRecvError::Empty), |e| e.try_recv());
         }
-        busy += clock.elapsed().as_secs_f64();
-        let _ = free.send(slot); // the reader may have ended on an error of its own
+        let emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.recv_timeout(PATIENCE).map_err(|e| match e {
+            RecvTimeoutError::Timeout => TryRecvError::Empty,
+            RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+        })
     }
-    Ok(busy)
+}
+
+impl Source for Slots<'_> {
+    fn next(&mut self, wait: bool) -> Next {
+        loop {
+            let left = self.next.load(Ordering::Relaxed) < self.blocks.len();
+            if !left || self.stop.load(Ordering::Relaxed) {
+                return Next::End;
+            }
+            let slot = match self.slot(wait) {
+                Ok(slot) => slot,
+                Err(TryRecvError::Empty) if wait => continue,
+                Err(TryRecvError::Empty) => return Next::Later,
+                // The destination has failed and gone.
+                Err(TryRecvError::Disconnected) => {
+                    self.stop.store(true, Ordering::Relaxed);
+                    return Next::End;
+                }
+            };
+            // Where another thread took the last block, the slot is not needed any more.
+            let block = self.blocks.get(self.next.fetch_add(1, Ordering::Relaxed));
+            return block.map_or(Next::End, |&block| {
+                self.places[slot] = block.at;
+                Next::Block(Block { at: slot * self.slot_bytes, ..block })
+            });
+        }
+    }
+
+    fn arrived(&mut self, block: &Block, _took: Duration) {
+        let slot = block.at / self.slot_bytes;
+        let filled = Filled { slot, at: self.places[slot], bytes: block.bytes };
+        let _ = self.full.send(filled); // the destination may have failed and gone
+    }
+}
+
+/// The side of the destination: takes what is there, gives the slots back; seconds that it was busy.
+fn empty(
+    memory: &Disjoint<'_, u8>,
+    slot_bytes: usize,
+    filled: &Receiver<Filled>,
+    free: Sender<usize>,
+    destination: &mut dyn Destination,
+) -> Result<f64> {
+    let mut busy = Duration::ZERO;
+    while let Ok(first) = filled.recv() {
+        let group: Vec<Filled> = std::iter::once(first).chain(filled.try_iter()).collect();
+        let clock = Instant::now();
+        let piece = |filled: &Filled| {
+            let start = filled.slot * slot_bytes;
+            // SAFETY: a slot that was handed over is read into by nobody until its number is sent back.
+            let bytes = unsafe { memory.slice(start..start + filled.bytes) };
+            Piece { bytes, at: filled.at }
+        };
+        destination.take(&group.iter().map(piece).collect::<Vec<_>>())?;
+        busy += clock.elapsed();
+        for filled in group {
+            let _ = free.send(filled.slot); // the reader may have ended on an error of its own
+        }
+    }
+    Ok(busy.as_secs_f64())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use rand::{RngCore, SeedableRng};
-
-    use super::*;
-
-    /// Two files of random bytes, and their content.
-    fn files() -> (tempfile::TempDir, Vec<File>, Vec<Vec<u8>>) {
-        let dir = tempfile::tempdir_in(".").unwrap();
-        let mut random = rand_pcg::Mcg128Xsl64::seed_from_u64(5);
-        let make = |(i, bytes): (usize, usize)| {
-            let mut content = vec![0; bytes];
-            random.fill_bytes(&mut content);
-            let path = dir.path().join(i.to_string());
-            std::fs::write(&path, &content).unwrap();
-            (File::open(path).unwrap(), content)
-        };
-        let (files, contents) = [700_001, 1_300_000].into_iter().enumerate().map(make).unzip();
-        (dir, files, contents)
-    }
-
-    fn cut(contents: &[Vec<u8>]) -> Blocks {
-        let lengths: Vec<u64> = contents.iter().map(|c| c.len() as u64).collect();
-        Blocks::whole_files(&lengths, 1 << 15, 512)
-    }
-
-    /// Looks at the bytes only after a while, as a transfer that is still under way would.
-    struct Late<C>(C, u32);
-
-    impl<C: Consumer> Consumer for Late<C> {
-        fn consume(&mut self, block: &Block, bytes: &[u8]) -> Result<()> {
-            if self.1 > 0 {
-                self.1 -= 1;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            self.0.consume(block, bytes)
-        }
-    }
-
-    #[test]
-    fn a_slot_is_not_filled_again_before_its_consumer_is_done() {
-        let (_dir, files, contents) = files();
-        let cut = cut(&contents);
-        let mut pipeline = Pipeline::new(1, 1 << 17, 4).unwrap();
-        assert_eq!(pipeline.slots.len(), FEWEST_SLOTS);
-        for delays in [0, 12] {
-            let mut target = vec![0xa5; cut.memory];
-            let mut late = Late(Copy(&mut target), delays);
-            let Ok(times) = pipeline.run(&files, &cut, &mut late) else { panic!("it loads") };
-            for (content, &at) in contents.iter().zip(&cut.placements) {
-                assert!(target[at..at + content.len()] == content[..], "{delays} delays");
-            }
-            assert!(times.total_s >= times.read_s.max(times.consume_s));
-            assert!(times.consume_s >= 0.02 * f64::from(delays));
-            assert_eq!(pipeline.slots.len(), FEWEST_SLOTS, "slots come back");
-        }
-    }
-
-    /// Fails after some blocks.
-    struct Failing(u32);
-
-    impl Consumer for Failing {
-        fn consume(&mut self, _: &Block, _: &[u8]) -> Result<()> {
-            self.0 -= 1;
-            if self.0 == 0 { Err(Error::Unavailable("device lost".into())) } else { Ok(()) }
-        }
-    }
-
-    #[test]
-    fn a_failure_on_either_side_ends_the_load() {
-        let (_dir, files, contents) = files();
-        let mut pipeline = Pipeline::new(2, 1 << 17, 4).unwrap();
-        let failure = pipeline.run(&files, &cut(&contents), &mut Failing(7)).err();
-        assert!(matches!(failure, Some(Failure::Consume(Error::Unavailable(_)))));
-
-        let mut longer = contents.clone();
-        longer[1].push(0);
-        let mut target = vec![0; cut(&longer).memory];
-        let mut pipeline = Pipeline::new(2, 1 << 17, 4).unwrap();
-        let failure = pipeline.run(&files, &cut(&longer), &mut Copy(&mut target)).err();
-        let Some(Failure::Read(fault)) = failure else { panic!("the file is too short") };
-        assert_eq!((fault.file, fault.error.kind()), (1, std::io::ErrorKind::UnexpectedEof));
-
-        let mut small = Pipeline::new(2, 1 << 10, 4).unwrap();
-        let failure = small.run(&files, &cut(&contents), &mut Copy(&mut target)).err();
-        assert!(matches!(failure, Some(Failure::Read(_))), "a block longer than a slot");
-        let again = small.run(&files, &cut(&contents), &mut Copy(&mut target)).err();
-        assert!(matches!(again, Some(Failure::Consume(_))), "without slots it would wait for ever");
-    }
-}
+mod tests;

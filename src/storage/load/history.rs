@@ -8,6 +8,7 @@ use super::method::Stages;
 use crate::measure::statistics::quantile;
 use crate::record::Cache;
 use crate::storage::cold::RESIDENT_LIMIT;
+use crate::storage::read::Latencies;
 
 /// Smallest share of the files' bytes that the device must have read for a load to count as cold.
 const DEVICE_SHARE: f64 = 0.95;
@@ -73,9 +74,7 @@ impl History {
     /// The figures for the record: medians over the loads.
     pub fn details(&self) -> BTreeMap<String, Value> {
         let median = |value: &dyn Fn(&Observation) -> Option<f64>| {
-            let mut values: Vec<f64> = self.loads.iter().filter_map(value).collect();
-            values.sort_by(f64::total_cmp);
-            (!values.is_empty()).then(|| quantile(&values, 0.5))
+            median(&self.loads.iter().filter_map(value).collect::<Vec<_>>())
         };
         let gb = self.bytes as f64 / 1e9;
         let device_bytes = |l: &Observation| l.device_bytes.as_ref().ok().map(|&b| b as f64);
@@ -94,14 +93,29 @@ impl History {
                 json!(median(&|l| l.resident.as_ref().ok().copied())),
             ),
         ]);
-        if let Some(overlap) = median(&|l| l.stages.overlap_efficiency) {
-            details.insert("stage_copy_s".into(), json!(median(&|l| Some(l.stages.copy_s))));
-            details.insert("overlap_efficiency".into(), json!(overlap));
-        }
         if let Some(why) = self.not_cold() {
             details.insert("not_proved_cold".into(), json!(why));
         }
         details
+    }
+}
+
+/// Median of `values`, if there are any.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| quantile(&sorted, 0.5))
+}
+
+/// Percentiles of `latencies`, in milliseconds.
+pub fn milliseconds(latencies: &Latencies) -> Value {
+    let at = |p: f64| latencies.value_at_quantile(p) as f64 / 1e6;
+    match latencies.is_empty() {
+        true => Value::Null,
+        false => json!({
+            "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "p99.9": at(0.999),
+            "max": latencies.max() as f64 / 1e6, "mean": latencies.mean() / 1e6,
+        }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ways of loading a set, disk to RAM, that are compared.
 
+use std::fs::File;
 use std::time::Instant;
 
 use super::prepared::{POISON, Prepared, open_direct, shrank};
@@ -13,11 +14,9 @@ use crate::storage::read::{mapped::Mapping, pread};
 pub enum Method {
     /// io_uring past the page cache; blocking direct reads in threads where io_uring is forbidden.
     Direct,
-    /// As [`Self::Direct`], into slots that another thread copies from: the way to a GPU, with RAM in its place.
-    Pipelined,
     /// One thread of `pread` through the page cache.
     Buffered,
-    /// `mmap`, every page touched.
+    /// The lazy loader of safetensors: `mmap`, then every page of every tensor touched.
     Mapped,
 }
 
@@ -28,10 +27,6 @@ pub struct Stages {
     pub open_parse_s: f64,
     /// Bringing every byte into memory.
     pub read_s: f64,
-    /// Moving it on from there, at the same time, where the method does.
-    pub copy_s: f64,
-    /// How much of the shorter of the two is hidden: max(read, copy) over their joint time.
-    pub overlap_efficiency: Option<f64>,
 }
 
 /// What a load left in memory.
@@ -44,18 +39,12 @@ pub enum Loaded {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Pipelined, Self::Buffered, Self::Mapped];
-
-    /// Whether it reads past the page cache.
-    pub const fn is_direct(self) -> bool {
-        matches!(self, Self::Direct | Self::Pipelined)
-    }
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Buffered, Self::Mapped];
 
     /// Last segment of the metric's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "io_uring-direct",
-            Self::Pipelined => "pipelined",
             Self::Buffered => "buffered",
             Self::Mapped => "mmap",
         }
@@ -65,12 +54,8 @@ impl Method {
     pub fn path(self, prepared: &Prepared) -> String {
         match self {
             Self::Direct => prepared.reader.borrow().path(),
-            Self::Pipelined => match &*prepared.pipeline.borrow() {
-                Some(pipeline) => pipeline.path(),
-                None => "pipeline".into(),
-            },
             Self::Buffered => "pread/buffered".into(),
-            Self::Mapped => "mmap/touch".into(),
+            Self::Mapped => "mmap/touch by tensor".into(),
         }
     }
 
@@ -79,34 +64,12 @@ impl Method {
     /// # Errors
     /// When a shard can't be opened or read, or is no longer what it was; what was loaded then must not be used.
     pub fn load(self, prepared: &Prepared) -> Result<(Stages, Loaded)> {
-        let clock = Instant::now();
-        let mut files = Vec::with_capacity(prepared.set.shards.len());
-        for shard in &prepared.set.shards {
-            if read_header(&shard.path)?.file_bytes != shard.header.file_bytes {
-                return Err(shrank(&shard.path, shard.header.file_bytes));
-            }
-            files.push(match self {
-                Self::Direct | Self::Pipelined => open_direct(&shard.path)?,
-                _ => open_regular(&shard.path)?,
-            });
-        }
-        let mut stages =
-            Stages { open_parse_s: clock.elapsed().as_secs_f64(), ..Stages::default() };
+        let (files, mut stages) = open_and_parse(prepared, self == Self::Direct)?;
         let clock = Instant::now();
         let loaded = match self {
             Self::Direct => {
-                let (cut, memory) = (&prepared.cut, &mut prepared.memory.borrow_mut());
-                let mut reader = prepared.reader.borrow_mut();
-                let read = reader.read(&files, &cut.blocks, memory, cut.align);
-                read.map_err(|fault| prepared.explain(fault))?;
+                prepared.read(&files, &prepared.cut.blocks)?;
                 Loaded::Memory
-            }
-            Self::Pipelined => {
-                let times = prepared.pipelined(&files)?;
-                stages.read_s = times.read_s;
-                stages.copy_s = times.consume_s;
-                stages.overlap_efficiency = Some(times.overlap_efficiency());
-                return Ok((stages, Loaded::Memory));
             }
             Self::Buffered => {
                 let memory = &mut prepared.memory.borrow_mut();
@@ -119,7 +82,7 @@ impl Method {
                 for (shard, file) in prepared.set.shards.iter().zip(&files) {
                     let bytes = shard.header.file_bytes;
                     let mapped = Mapping::new(file, bytes).and_then(|mapping| {
-                        mapping.touch()?;
+                        mapping.touch_tensors(&shard.header.tensors)?;
                         Ok(mapping)
                     });
                     mappings.push(mapped.map_err(|e| {
@@ -136,6 +99,23 @@ impl Method {
         stages.read_s = clock.elapsed().as_secs_f64();
         Ok((stages, loaded))
     }
+}
+
+/// Opens every shard of the set and parses its header, as every load does first.
+///
+/// # Errors
+/// When a shard can't be opened, or is no longer what it was.
+pub fn open_and_parse(prepared: &Prepared, direct: bool) -> Result<(Vec<File>, Stages)> {
+    let clock = Instant::now();
+    let mut files = Vec::with_capacity(prepared.set.shards.len());
+    for shard in &prepared.set.shards {
+        if read_header(&shard.path)?.file_bytes != shard.header.file_bytes {
+            return Err(shrank(&shard.path, shard.header.file_bytes));
+        }
+        files.push(if direct { open_direct(&shard.path)? } else { open_regular(&shard.path)? });
+    }
+    let open_parse_s = clock.elapsed().as_secs_f64();
+    Ok((files, Stages { open_parse_s, read_s: 0.0 }))
 }
 
 impl Loaded {

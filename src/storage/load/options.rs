@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Result;
 use crate::measure::Profile;
+use crate::storage::read::ladder::IDLE_MS;
+use crate::storage::read::ring::Polling;
 use crate::storage::synthetic::{CACHE_VARIABLE, Model};
+use crate::{Error, Result};
 
 /// Environment variable that names a directory with a real model.
 pub const MODEL_VARIABLE: &str = "HOSTDYNO_MODEL_DIR";
+
+/// Environment variable that chooses how direct reads poll.
+pub const POLLING_VARIABLE: &str = "HOSTDYNO_IO_POLLING";
 
 /// Where synthetic sets are kept unless the environment says otherwise, below the workspace.
 const CACHE_NAME: &str = ".models";
@@ -18,12 +23,14 @@ const CACHE_NAME: &str = ".models";
 pub struct Options {
     /// A real model; without one a synthetic set is made.
     pub model_dir: Option<PathBuf>,
-    /// Whose layout the synthetic set has.
-    pub layout: Model,
+    /// Whose layouts synthetic sets have, the first one the most important.
+    pub layouts: Vec<Model>,
     /// Where synthetic sets are kept.
     pub cache: PathBuf,
     /// Most bytes of the set.
     pub budget: u64,
+    /// How direct reads poll, if at all.
+    pub polling: Polling,
     /// About how long one load may take; the set is cut to as many shards as the device reads in that time.
     pub load_time: Duration,
 }
@@ -35,20 +42,52 @@ impl Options {
     /// When the environment names a layout that there is not.
     pub fn from_environment(profile: Profile) -> Result<Self> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are five of them.
+        // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are a dozen of them.
         let (gib, millis) = match profile {
-            Profile::Quick => (1, 400),
-            Profile::Standard => (4, 1000),
+            Profile::Quick => (1, 250),
+            Profile::Standard => (4, 800),
             Profile::Thorough => (16, 8000),
         };
-        let layout = variable(Model::VARIABLE).map(|name| name.to_string_lossy().into_owned());
+        let layouts = match variable(Model::VARIABLE) {
+            Some(names) => Model::parse(&names.to_string_lossy())?,
+            None => match profile {
+                Profile::Quick => Model::ALL[..1].to_vec(),
+                Profile::Standard => Model::ALL[..2].to_vec(),
+                Profile::Thorough => Model::ALL.to_vec(),
+            },
+        };
         Ok(Self {
             model_dir: variable(MODEL_VARIABLE).map(PathBuf::from),
-            layout: Model::parse(layout.as_deref())?,
+            layouts,
             cache: default_cache(),
             budget: gib << 30,
+            polling: polling(std::env::var(POLLING_VARIABLE).ok().as_deref())?,
             load_time: Duration::from_millis(millis),
         })
+    }
+}
+
+impl Options {
+    /// The sets to load, each with options of its own: the real model, or one of each layout.
+    pub fn sets(&self) -> Vec<Self> {
+        let one = |layout: &Model| Self { layouts: vec![layout.clone()], ..self.clone() };
+        if self.model_dir.is_some() {
+            return vec![self.clone()];
+        }
+        self.layouts.iter().map(one).collect()
+    }
+}
+
+/// How reads poll, by the environment variable's text.
+fn polling(value: Option<&str>) -> Result<Polling> {
+    match value {
+        None | Some("" | "none") => Ok(Polling::None),
+        Some("completions") => Ok(Polling::Completions),
+        Some("submissions") => Ok(Polling::Submissions(IDLE_MS)),
+        Some(other) => Err(Error::input(
+            format!("{POLLING_VARIABLE}={other:?} is no way of polling"),
+            format!("Set {POLLING_VARIABLE} to none, completions (IOPOLL) or submissions (SQPOLL)"),
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the load metrics share: the shard set, its device, memory for all of it, and the device's ceiling.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,24 +9,28 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::calibrate::{Calibration, MAX_DEPTH, Trial};
+use super::calibrate::{Load, MAX_DEPTH, Pieces, Trial, calibrate};
 use super::options::Options;
-use crate::host::{Buffer, Pages, Root, pages};
-use crate::record::{Ceiling, Origin};
-use crate::storage::layout::ShardSet;
-use crate::storage::pipeline::{Copy, Failure, Pipeline, Times};
-use crate::storage::read::ladder::{self, Rung};
-use crate::storage::read::{Blocks, Direct, Fault};
+use super::place::{Memory, Place};
+use crate::host::{Buffer, Root, pages};
+use crate::record::{Ceiling, Origin, Placement};
+use crate::storage::layout::directory::read_header;
+use crate::storage::layout::{Plan, ShardSet};
+use crate::storage::read::ladder::{self, IOPOLL, Rung};
+use crate::storage::read::ring::Polling;
+use crate::storage::read::{Block, Blocks, Fault, Reader};
 use crate::storage::{alignment, cold, device::Device, synthetic};
 use crate::{Error, Result};
 
-/// Largest part of the free memory that a set may take; the page cache may hold it a second time.
-const MEMORY_SHARE: u64 = 3;
+/// Largest part of the free memory that a set may take: the set itself, a destination that it is moved to, and the page
+/// cache may hold it at the same time.
+const MEMORY_SHARE: u64 = 4;
 
-/// Block size in bytes where calibration is impossible.
-const PLAIN_BLOCK: usize = 1 << 20;
+/// What is in flight where calibration is impossible.
+const PLAIN: Load = Load { block_bytes: 1 << 20, depth: 1, threads: 1 };
 
 /// Longest time of one calibration trial.
 const LONGEST_TRIAL: Duration = Duration::from_millis(250);
@@ -33,14 +38,8 @@ const LONGEST_TRIAL: Duration = Duration::from_millis(250);
 /// Trials that fit into the time of one load.
 const TRIALS_A_LOAD: u32 = 4;
 
-/// Slots of the pipeline: one is filled, one emptied, one on its way between.
-const SLOTS: usize = 3;
-
-/// Bytes of a slot, in queues full of blocks: the queue runs empty at the end of each.
-const SLOT_DEPTHS: usize = 2;
-
-/// Smallest slot in bytes.
-const SMALLEST_SLOT: usize = 32 << 20;
+/// Times that headers are parsed to learn how long that takes.
+const PARSES: usize = 3;
 
 /// The content of memory before a load: a load that leaves bytes out is found by their hash.
 pub const POISON: u8 = 0xa5;
@@ -53,26 +52,32 @@ pub struct Prepared {
     pub device: Device,
     /// Alignment of direct reads, or why there are none.
     pub direct: Result<u64, String>,
-    /// Block size of reads in bytes.
-    pub block_bytes: usize,
-    /// Reads in flight.
-    pub depth: usize,
+    /// What is in flight.
+    pub load: Load,
     /// Calibration, the best trial first; empty without direct reads.
     pub trials: Vec<Trial>,
     /// The set, cut into blocks.
     pub cut: Blocks,
+    /// Where threads and memory belong.
+    pub place: Place,
+    /// How the reader polls, if at all.
+    pub polling: Polling,
     /// Direct reader, calibrated.
-    pub reader: RefCell<Direct>,
+    pub reader: RefCell<Reader>,
     /// Memory for the whole set.
     pub memory: RefCell<Buffer>,
-    /// Slots in front of the memory, made when they are first needed.
-    pub pipeline: RefCell<Option<Pipeline>>,
+    /// What the memory should have been and could not.
+    pub memory_refused: Vec<String>,
     /// Every way of reading that was tried, best first.
     pub ladder: Vec<Rung>,
+    /// Seconds to parse every header when it is cached: what the number of tensors costs.
+    pub parse_s: f64,
     /// Seconds to allocate the memory and touch every page.
     pub prefault_s: f64,
-    /// Seconds to register the memory with the ring.
+    /// Seconds to register the memory with the rings.
     pub register_s: f64,
+    /// About how long one load may take.
+    pub load_time: Duration,
     hashes: OnceCell<Vec<u64>>,
 }
 
@@ -88,7 +93,8 @@ impl Prepared {
         let mut set = match &options.model_dir {
             Some(dir) => ShardSet::open(dir)?.within(budget),
             None => {
-                let made = synthetic::obtain(&options.cache, &options.layout, budget)?;
+                let layout = options.layouts.first().unwrap_or(&synthetic::Model::ALL[0]);
+                let made = synthetic::obtain(&options.cache, layout, budget)?;
                 let _ = hashes.set(made.hashes); // a new cell: never set before
                 made.set
             }
@@ -105,18 +111,19 @@ impl Prepared {
         }
         let first = set.shards[0].path.clone();
         let device = Device::of(&first);
+        let place = Place::near(&device)?;
         let mut direct = direct_alignment(&first);
         let align = direct.as_ref().copied().unwrap_or(alignment::ASSUMED);
+        let ladder = ladder::probe(&first, align, device.disk_name().as_deref());
+        let polling = allowed(options.polling, &ladder);
 
-        let clock = Instant::now();
-        let mut memory = memory_for(&set, PLAIN_BLOCK, align)?;
-        let mut prefault_s = clock.elapsed().as_secs_f64();
-        let (mut reader, mut trials) = (Direct::new(MAX_DEPTH), Vec::new());
+        let (mut memory, mut prefault_s) = memory_for(&set, align, &place)?;
+        let mut trials = Vec::new();
         if direct.is_ok() {
             for shard in &set.shards {
                 let _ = cold::drop_cache(&shard.path); // made sure of, and proved, before each load
             }
-            match calibrate(&set, &mut reader, &mut memory, align, options.load_time) {
+            match search(&set, &place, polling, &mut memory.buffer, align, options.load_time) {
                 Ok(tried) => trials = tried,
                 // Some file systems take O_DIRECT when a file is opened and refuse it when it is read.
                 Err(Error::Os { source, .. }) if refuses_direct(&source) => {
@@ -131,68 +138,97 @@ impl Prepared {
             set = set.within(fits as u64);
             if set.shards.len() < before {
                 drop(memory);
-                let clock = Instant::now();
-                memory = memory_for(&set, PLAIN_BLOCK, align)?;
-                prefault_s = clock.elapsed().as_secs_f64();
+                (memory, prefault_s) = memory_for(&set, align, &place)?;
             }
         }
-        let (block_bytes, depth) =
-            trials.first().map_or((PLAIN_BLOCK, 1), |best| (best.block_bytes, best.depth));
-        reader.limit(depth);
+        let load = trials.first().map_or(PLAIN, |best| best.load);
+        let mut reader = Reader::new(&place.cpus[..load.threads], load.depth, polling)?;
+        let Memory { buffer: mut memory, refused: memory_refused } = memory;
         let clock = Instant::now();
         reader.register([&mut memory]);
         let register_s = clock.elapsed().as_secs_f64();
-        let ladder = ladder::probe(&first, align, device.disk_name().as_deref());
-        let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
+        let parse_s = parse(&set)?;
         Ok(Rc::new(Self {
-            cut: Blocks::whole_files(&lengths, block_bytes, align),
+            parse_s,
+            cut: Blocks::whole_files(&lengths(&set), load.block_bytes, align),
             set,
             device,
             direct,
-            block_bytes,
-            depth,
+            load,
             trials,
+            place,
+            polling,
             reader: RefCell::new(reader),
             memory: RefCell::new(memory),
-            pipeline: RefCell::new(None),
+            memory_refused,
             ladder,
             prefault_s,
             register_s,
+            load_time: options.load_time,
             hashes,
         }))
     }
 
-    /// Makes the pipeline's slots, unless they are there.
-    ///
-    /// # Errors
-    /// When there is no memory for them.
-    pub fn make_pipeline(&self) -> Result<()> {
-        let mut pipeline = self.pipeline.borrow_mut();
-        if pipeline.is_none() {
-            let slot_bytes = (SLOT_DEPTHS * self.depth * self.block_bytes).max(SMALLEST_SLOT);
-            *pipeline = Some(Pipeline::new(SLOTS, slot_bytes, self.depth)?);
-        }
-        Ok(())
+    /// Lengths of the shards.
+    pub fn lengths(&self) -> Vec<u64> {
+        lengths(&self.set)
     }
 
-    /// Loads `files` through slots into the memory.
+    /// Reads `blocks` of `files` into the memory by direct reads.
     ///
     /// # Errors
-    /// When there is no memory for slots, or a read fails.
-    pub fn pipelined(&self, files: &[File]) -> Result<Times> {
-        self.make_pipeline()?;
-        let mut pipeline = self.pipeline.borrow_mut();
-        let mut memory = self.memory.borrow_mut();
-        let run = pipeline.as_mut().map_or(Ok(Times::default()), |pipeline| {
-            pipeline.run(files, &self.cut, &mut Copy(memory.as_mut_slice()))
-        });
-        run.map_err(|failure| {
-            *pipeline = None; // its slots may be lost
-            match failure {
-                Failure::Read(fault) => self.explain(fault),
-                Failure::Consume(error) => error,
-            }
-        })
+    /// The first fault, explained.
+    pub fn read(&self, files: &[File], blocks: &[Block]) -> Result<()> {
+        let mut reader = self.reader.borrow_mut();
+        let read = reader.open(files, self.cut.align).read(blocks, &mut self.memory.borrow_mut());
+        read.map_err(|fault| self.explain(fault))
+    }
+
+    /// Opens every shard for direct reads.
+    ///
+    /// # Errors
+    /// When one can't be opened.
+    pub fn open_all(&self) -> Result<Vec<File>> {
+        self.set.shards.iter().map(|shard| open_direct(&shard.path)).collect()
+    }
+
+    /// What every record about this set tells: the set, the device, the memory.
+    pub fn facts(&self) -> BTreeMap<String, Value> {
+        let memory = self.memory.borrow();
+        BTreeMap::from([
+            ("model".to_owned(), json!(self.set.description)),
+            ("bytes".to_owned(), json!(self.set.bytes())),
+            ("shards".to_owned(), json!(self.set.shards.len())),
+            ("shards_left_out".to_owned(), json!(self.set.left_out)),
+            ("tensors".to_owned(), json!(self.set.tensors())),
+            ("device".to_owned(), json!(self.device.describe())),
+            ("celsius".to_owned(), json!(self.device.celsius())),
+            ("memory_pages".to_owned(), json!(memory.pages().name())),
+            ("memory_node".to_owned(), json!(memory.node())),
+            ("memory_huge_bytes".to_owned(), json!(memory.huge_bytes())),
+            ("memory_refused".to_owned(), json!(self.memory_refused)),
+        ])
+    }
+
+    /// What every record of direct reads tells besides: what is in flight, what the host gave and refused.
+    pub fn reader_facts(&self) -> BTreeMap<String, Value> {
+        let reader = self.reader.borrow();
+        let ladder: Vec<String> = self.ladder.iter().map(ToString::to_string).collect();
+        BTreeMap::from([
+            ("block_bytes".to_owned(), json!(self.load.block_bytes)),
+            ("queue_depth".to_owned(), json!(self.load.depth)),
+            ("threads".to_owned(), json!(self.load.threads)),
+            ("alignment".to_owned(), json!(self.cut.align)),
+            ("stage_register_s".to_owned(), json!(self.register_s)),
+            ("ring_flags".to_owned(), json!(reader.flags())),
+            ("refused".to_owned(), json!(reader.refusals())),
+            ("ladder".to_owned(), json!(ladder)),
+        ])
+    }
+
+    /// Where direct reads ran and put what they read.
+    pub fn placement(&self) -> Placement {
+        Placement::new(self.reader.borrow().cpus_seen(), &self.memory.borrow().census())
     }
 
     /// The device's best raw read.
@@ -201,10 +237,12 @@ impl Prepared {
             value: best.gb_per_s,
             origin: Origin::Measured,
             source: format!(
-                "best raw sequential direct read of the same files: {}, blocks of {} KiB, {} in flight",
+                "best raw sequential direct read of the same files: {}, blocks of {} KiB, {} in flight on each of {} \
+                 threads",
                 self.reader.borrow().path(),
-                best.block_bytes >> 10,
-                best.depth
+                best.load.block_bytes >> 10,
+                best.load.depth,
+                best.load.threads
             ),
         })
     }
@@ -263,28 +301,54 @@ fn refuses_direct(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
 }
 
-/// Memory for the whole set with every page touched.
-fn memory_for(set: &ShardSet, block: usize, align: u64) -> Result<Buffer> {
-    let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
-    let bytes = Blocks::whole_files(&lengths, block, align).memory;
-    let mut memory = Buffer::new(bytes, Pages::Transparent)?;
-    memory.as_mut_slice::<u8>().fill(POISON);
-    Ok(memory)
+/// `asked`, unless the host refuses to poll for completions: the ladder says so.
+fn allowed(asked: Polling, ladder: &[Rung]) -> Polling {
+    let refused = ladder.iter().any(|rung| rung.name == IOPOLL && rung.refused.is_some());
+    if asked == Polling::Completions && refused { Polling::None } else { asked }
 }
 
-fn calibrate(
+/// Seconds to parse every header of `set`: the shortest of some tries, since the first may find one that is not cached.
+fn parse(set: &ShardSet) -> Result<f64> {
+    let mut shortest = f64::INFINITY;
+    for _ in 0..PARSES {
+        let clock = Instant::now();
+        set.shards.iter().try_for_each(|shard| read_header(&shard.path).map(drop))?;
+        shortest = shortest.min(clock.elapsed().as_secs_f64());
+    }
+    Ok(shortest)
+}
+
+fn lengths(set: &ShardSet) -> Vec<u64> {
+    set.shards.iter().map(|shard| shard.header.file_bytes).collect()
+}
+
+/// Memory for the whole set with every page touched, and the seconds that took.
+fn memory_for(set: &ShardSet, align: u64, place: &Place) -> Result<(Memory, f64)> {
+    // Tensor by tensor there are more heads and tails that have to be aligned.
+    let bytes = [Plan::WholeShards, Plan::TensorByTensor]
+        .map(|plan| Blocks::cut(&plan.extents(set), PLAIN.block_bytes, align).memory);
+    let bytes = bytes[0].max(bytes[1]);
+    let clock = Instant::now();
+    let memory = Memory::new(bytes, place.node, POISON)?;
+    Ok((memory, clock.elapsed().as_secs_f64()))
+}
+
+/// Finds out what has to be in flight, with a reader of every thread that there may be.
+fn search(
     set: &ShardSet,
-    reader: &mut Direct,
+    place: &Place,
+    polling: Polling,
     memory: &mut Buffer,
     align: u64,
     load_time: Duration,
 ) -> Result<Vec<Trial>> {
     let files = set.shards.iter().map(|s| open_direct(&s.path)).collect::<Result<Vec<_>>>()?;
-    let lengths: Vec<u64> = set.shards.iter().map(|s| s.header.file_bytes).collect();
+    let mut reader = Reader::new(&place.cpus, MAX_DEPTH, polling)?;
     reader.register([&mut *memory]);
-    let mut calibration =
-        Calibration { reader, files: &files, lengths: &lengths, memory, align, cursor: 0 };
-    calibration.run((load_time / TRIALS_A_LOAD).min(LONGEST_TRIAL)).map_err(|fault| {
+    let mut pieces = Pieces::new(lengths(set), align);
+    let trial_time = (load_time / TRIALS_A_LOAD).min(LONGEST_TRIAL);
+    let most_threads = place.cpus.len();
+    calibrate(&mut reader, most_threads, &files, &mut pieces, memory, trial_time).map_err(|fault| {
         let path = set.shards.get(fault.file).map_or(Path::new("the model"), |s| &s.path);
         Error::path("read", path, fault.error)
     })

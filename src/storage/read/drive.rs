@@ -1,6 +1,7 @@
 //! The loop that keeps a queue of reads full until every block has arrived or something is wrong.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::blocks::Block;
 
@@ -44,6 +45,38 @@ pub trait Queue {
     fn wait(&mut self, done: &mut Vec<Completion>) -> io::Result<()>;
 }
 
+/// What a source answers when it is asked for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// This one.
+    Block(Block),
+    /// None now, perhaps after some of those in flight have arrived.
+    Later,
+    /// None any more.
+    End,
+}
+
+/// Where the blocks to be read come from, and who is told when one has arrived.
+pub trait Source {
+    /// The next block. When nothing is in flight `wait` is true, and it waits until it knows: then it does not answer
+    /// [`Next::Later`].
+    fn next(&mut self, wait: bool) -> Next;
+
+    /// `block` is in memory, `took` after it was queued.
+    fn arrived(&mut self, block: &Block, took: Duration);
+}
+
+/// The blocks of an iterator, with nobody to be told.
+pub struct Each<I>(pub I);
+
+impl<I: Iterator<Item = Block>> Source for Each<I> {
+    fn next(&mut self, _wait: bool) -> Next {
+        self.0.next().map_or(Next::End, Next::Block)
+    }
+
+    fn arrived(&mut self, _block: &Block, _took: Duration) {}
+}
+
 /// What went wrong with a block.
 #[derive(Debug)]
 pub struct Fault {
@@ -61,32 +94,44 @@ struct Flight {
     /// Bytes that have arrived and need not be read again.
     done: usize,
     retries: u32,
+    queued: Instant,
 }
 
-/// Reads every block of `blocks` through `queue`.
+/// Reads every block of `source` through `queue`.
 ///
 /// # Errors
 /// The first fault; no read is in flight any more when it is returned, unless the queue itself broke.
-pub fn drive(queue: &mut impl Queue, blocks: impl IntoIterator<Item = Block>) -> Result<(), Fault> {
-    let mut blocks = blocks.into_iter();
+pub fn drive(queue: &mut impl Queue, source: &mut impl Source) -> Result<(), Fault> {
     let mut flights: Vec<Option<Flight>> = (0..queue.depth().max(1)).map(|_| None).collect();
     let mut free: Vec<usize> = (0..flights.len()).rev().collect();
     let mut done = Vec::with_capacity(flights.len());
     let mut fault = None;
     loop {
-        while fault.is_none() && !free.is_empty() {
-            let Some(block) = blocks.next() else { break };
-            let Some(tag) = free.pop() else { break };
-            match push(queue, tag, Flight { block, done: 0, retries: 0 }) {
+        let mut ended = fault.is_some();
+        while !ended && let Some(tag) = free.pop() {
+            let idle = free.len() + 1 == flights.len();
+            let block = match source.next(idle) {
+                Next::Block(block) => block,
+                other => {
+                    free.push(tag);
+                    ended = other == Next::End;
+                    break;
+                }
+            };
+            match push(queue, tag, Flight { block, done: 0, retries: 0, queued: Instant::now() }) {
                 Ok(flight) => flights[tag] = Some(flight),
                 Err(error) => {
                     free.push(tag);
                     fault = Some(error);
+                    ended = true;
                 }
             }
         }
         if free.len() == flights.len() {
-            return fault.map_or(Ok(()), Err);
+            if ended {
+                return fault.map_or(Ok(()), Err);
+            }
+            continue;
         }
         if let Err(error) = queue.wait(&mut done) {
             let at =
@@ -95,9 +140,14 @@ pub fn drive(queue: &mut impl Queue, blocks: impl IntoIterator<Item = Block>) ->
         }
         for (tag, result) in done.drain(..) {
             let Some(flight) = flights.get_mut(tag).and_then(Option::take) else { continue };
+            let (block, queued) = (flight.block, flight.queued);
             let again = match arrived(flight, result, queue.align()) {
                 Ok(Some(flight)) if fault.is_none() => push(queue, tag, flight).map(Some),
-                Ok(_) => Ok(None),
+                Ok(Some(_)) => Ok(None),
+                Ok(None) => {
+                    source.arrived(&block, queued.elapsed());
+                    Ok(None)
+                }
                 Err(error) => Err(error),
             };
             match again {

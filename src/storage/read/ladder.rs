@@ -7,13 +7,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::blocks::Blocks;
-use super::drive::{Fault, drive};
+use super::drive::{Each, Fault, drive};
 use super::mapped::Mapping;
-use super::refusal::Refusal;
-use super::ring::{Polling, Ring};
+use super::refusal::{POLLED, Refusal};
+use super::ring::{Memories, Polling, Ring};
 use super::{pread, ring};
-use crate::host::{Buffer, Pages};
+use crate::host::{Buffer, Disjoint, Pages};
 use crate::storage::layout::Extent;
+
+/// The rung that polls for completions.
+pub const IOPOLL: &str = "io_uring with IOPOLL";
+
+/// Milliseconds after which the kernel's submission thread sleeps.
+pub const IDLE_MS: u32 = 100;
 
 /// Bytes of the read that tries a way.
 const TRIED_BYTES: u64 = 4096;
@@ -39,27 +45,30 @@ impl fmt::Display for Rung {
 /// Tries every way on the regular file `path`, whose direct reads are aligned to `align`; `disk` is the name of its
 /// block device, where that is known.
 ///
-/// The ways above the one that the loads use are tried because a refusal tells what to change; NVMe passthrough reads
-/// blocks instead of files, and polling spends a core, so that neither is used for loading files in large blocks.
+/// The ways above the one that the loads use are tried because a refusal tells what to change. NVMe passthrough reads
+/// blocks of the device instead of files, so only its character device is opened; polling spends a core, so that
+/// loads use it only when they are told to.
 pub fn probe(path: &Path, align: u64, disk: Option<&str>) -> Vec<Rung> {
     let direct = || File::options().read(true).custom_flags(libc::O_DIRECT).open(path);
     let ring = |polling, register| {
         let mut ring = Ring::with(1, polling).map_err(|r| io::Error::from_raw_os_error(r.errno))?;
         read_one(direct()?, align, |file, blocks, memory| {
             if register {
-                ring.register([&mut *memory]);
+                ring.register(&Memories::of([&mut *memory]), None);
                 if let Some(refusal) = ring.refusals().iter().find(|r| r.asked == ring::REGISTERED)
                 {
                     return Err(io::Error::from_raw_os_error(refusal.errno));
                 }
             }
-            drive(&mut ring.queue(file, memory, align), blocks.blocks.iter().copied())
-                .map_err(io_error)
+            let memory = Disjoint::new(memory.as_mut_slice());
+            let mut blocks = Each(blocks.blocks.iter().copied());
+            drive(&mut ring.queue(file, &memory, align), &mut blocks).map_err(io_error)
         })
     };
-    let attempts: [(&'static str, &dyn Fn() -> io::Result<()>); 6] = [
+    let attempts: [(&'static str, &dyn Fn() -> io::Result<()>); 7] = [
         ("NVMe passthrough", &|| passthrough(disk)),
-        ("io_uring with IOPOLL", &|| ring(Polling::Completions, false)),
+        (IOPOLL, &|| ring(Polling::Completions, false)),
+        ("io_uring with SQPOLL", &|| ring(Polling::Submissions(IDLE_MS), false)),
         ("io_uring with registered memory", &|| ring(Polling::None, true)),
         ("io_uring", &|| ring(Polling::None, false)),
         ("preadv in threads, direct", &|| {
@@ -73,7 +82,9 @@ pub fn probe(path: &Path, align: u64, disk: Option<&str>) -> Vec<Rung> {
     ];
     let tried = attempts.map(|(name, attempt)| Rung {
         name,
-        refused: attempt().err().map(|e| Refusal::new("one read", &e)),
+        refused: attempt()
+            .err()
+            .map(|e| Refusal::new(if name == IOPOLL { POLLED } else { "one read" }, &e)),
     });
     tried.into()
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
 use super::sigbus;
+use crate::storage::layout::Tensor;
 
 /// Smallest page that a fault brings in.
 const PAGE: usize = 4096;
@@ -43,7 +44,7 @@ impl Mapping {
         }
     }
 
-    /// Reads one word of every page, first to last.
+    /// Reads one byte of every page of the file, first to last.
     ///
     /// # Errors
     /// When a page can't be read: the file has shrunk, or the device failed.
@@ -51,6 +52,27 @@ impl Mapping {
         self.with(|bytes| {
             let words = bytes.iter().step_by(PAGE);
             std::hint::black_box(words.fold(0_u8, |sum, &byte| sum.wrapping_add(byte)));
+        })
+    }
+
+    /// Reads one byte of every page of every tensor, tensor by tensor: what a lazy loader of the format does by the time
+    /// that all weights were used.
+    ///
+    /// # Errors
+    /// As for [`Self::touch`].
+    pub fn touch_tensors(&self, tensors: &[Tensor]) -> io::Result<()> {
+        let place = |tensor: &Tensor| {
+            Some((usize::try_from(tensor.offset).ok()?, usize::try_from(tensor.bytes).ok()?))
+        };
+        self.with(|bytes| {
+            let data = tensors.iter().filter_map(|tensor| {
+                let (offset, length) = place(tensor)?;
+                bytes.get(offset..offset.checked_add(length)?)
+            });
+            let sum = |data: &[u8]| {
+                data.iter().step_by(PAGE).fold(0_u8, |sum, &byte| sum.wrapping_add(byte))
+            };
+            std::hint::black_box(data.map(sum).fold(0_u8, u8::wrapping_add));
         })
     }
 

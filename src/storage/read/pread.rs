@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::blocks::Block;
 use super::drive::{Completion, Fault, Queue, Read, drive};
+use super::reader::Shared;
 use crate::host::{Buffer, Disjoint};
 
 /// One thread's reads: one in flight, done when it is waited for.
@@ -71,11 +72,8 @@ pub fn read(
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let fault = Mutex::new(None);
     let work = || {
-        let mine = std::iter::from_fn(|| {
-            let more = !stop.load(Ordering::Relaxed);
-            more.then(|| blocks.get(next.fetch_add(1, Ordering::Relaxed)).copied()).flatten()
-        });
-        if let Err(e) = drive(&mut Blocking::new(files, &memory, align), mine) {
+        let mut mine = Shared::new(blocks, &next, &stop);
+        if let Err(e) = drive(&mut Blocking::new(files, &memory, align), &mut mine) {
             stop.store(true, Ordering::Relaxed);
             fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(e);
         }

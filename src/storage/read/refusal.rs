@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+/// What a refusal of one polled read is called.
+pub const POLLED: &str = "one polled read";
+
 /// A feature that was asked for and not given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -15,7 +18,7 @@ pub struct Refusal {
 impl Refusal {
     /// `error` was the answer to `asked`.
     pub fn new(asked: impl Into<String>, error: &io::Error) -> Self {
-        Self { asked: asked.into(), errno: error.raw_os_error().unwrap_or(0) }
+        Self { asked: asked.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
 }
 
@@ -26,6 +29,9 @@ impl fmt::Display for Refusal {
             libc::ENOMEM => f.write_str("; raise `ulimit -l` to allow more locked memory"),
             libc::EPERM | libc::ENOSYS => {
                 f.write_str("; a container's seccomp filter or kernel.io_uring_disabled forbids it")
+            }
+            libc::EOPNOTSUPP if self.asked == POLLED => {
+                f.write_str("; polled reads need a driver with poll queues: nvme.poll_queues=N")
             }
             _ => Ok(()),
         }

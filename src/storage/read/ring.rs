@@ -6,14 +6,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use io_uring::{IoUring, opcode, types};
 
 use super::blocks::REGISTERED_BYTES;
 use super::drive::{Completion, Queue, Read};
 use super::refusal::Refusal;
-use crate::host::Buffer;
+use crate::host::{Buffer, Disjoint};
 
 /// Most reads in flight that a ring is made for.
 const MAX_DEPTH: usize = 4096;
@@ -22,8 +22,8 @@ const MAX_DEPTH: usize = 4096;
 type Flags = (&'static str, fn(&mut io_uring::Builder));
 
 /// Set-up flags, best first. DEFER_TASKRUN (kernel 6.1, only with SINGLE_ISSUER) runs completions when this thread
-/// asks for them, COOP_TASKRUN (5.19) without interrupting it.
-const FLAGS: [Flags; 4] = [
+/// asks for them, COOP_TASKRUN (5.19) without interrupting it; a polling kernel thread goes with neither.
+const FLAGS: [Flags; 5] = [
     ("SINGLE_ISSUER|DEFER_TASKRUN", |b| {
         b.setup_single_issuer().setup_defer_taskrun();
     }),
@@ -32,6 +32,9 @@ const FLAGS: [Flags; 4] = [
     }),
     ("COOP_TASKRUN", |b| {
         b.setup_coop_taskrun();
+    }),
+    ("SINGLE_ISSUER", |b| {
+        b.setup_single_issuer();
     }),
     ("no flags", |_| {}),
 ];
@@ -54,6 +57,28 @@ pub enum Polling {
 /// Memory that is registered: address, length, and index of its first piece.
 type Registered = (usize, usize, u16);
 
+/// Memory to be registered, by address, so that rings of several threads can share it.
+#[derive(Debug, Clone, Default)]
+pub struct Memories {
+    registered: Vec<Registered>,
+    /// Address and length of each piece.
+    pieces: Vec<(usize, usize)>,
+}
+
+impl Memories {
+    /// Cuts `memories` into the pieces that the kernel takes.
+    pub fn of<'m>(memories: impl IntoIterator<Item = &'m mut Buffer>) -> Self {
+        let mut all = Self::default();
+        for memory in memories {
+            let (start, length) = (memory.as_mut_ptr().expose_provenance(), memory.len());
+            all.registered.push((start, length, all.pieces.len() as u16));
+            let cuts = (0..length).step_by(REGISTERED_BYTES);
+            all.pieces.extend(cuts.map(|at| (start + at, (length - at).min(REGISTERED_BYTES))));
+        }
+        all
+    }
+}
+
 /// A ring of one thread.
 pub struct Ring {
     ring: IoUring,
@@ -61,6 +86,8 @@ pub struct Ring {
     flags: &'static str,
     registered: Vec<Registered>,
     files_registered: bool,
+    /// Whether files were registered when they last could have been.
+    takes_files: bool,
     refusals: Vec<Refusal>,
 }
 
@@ -90,13 +117,13 @@ impl Ring {
             }
             match builder.build(depth.next_power_of_two() as u32) {
                 Ok(ring) => {
-                    let (registered, files_registered) = (Vec::new(), false);
                     return Ok(Self {
                         ring,
                         depth,
                         flags: name,
-                        registered,
-                        files_registered,
+                        registered: Vec::new(),
+                        files_registered: false,
+                        takes_files: false,
                         refusals,
                     });
                 }
@@ -110,35 +137,52 @@ impl Ring {
     }
 
     /// Registers `memories`, so that the kernel maps them once and not at every read; a refusal is kept, and reads
-    /// then name plain addresses.
+    /// then name plain addresses. Memory that the ring `first` has registered already is shared with it where the
+    /// kernel can (6.12), so that it is pinned and counted against `ulimit -l` once.
     ///
     /// Reads into memory at these addresses go to the pages that are there now: register anew before memory that was
     /// registered is replaced by other memory.
-    pub fn register<'m>(&mut self, memories: impl IntoIterator<Item = &'m mut Buffer>) {
+    pub fn register(&mut self, memories: &Memories, first: Option<RawFd>) {
         self.unregister();
-        let mut pieces: Vec<libc::iovec> = Vec::new();
-        let mut registered = Vec::new();
-        for memory in memories {
-            registered.push((memory.as_ptr().addr(), memory.len(), pieces.len() as u16));
-            pieces.extend((0..memory.len()).step_by(REGISTERED_BYTES).map(|at| libc::iovec {
-                iov_base: memory.as_mut_ptr().wrapping_add(at).cast(),
-                iov_len: (memory.len() - at).min(REGISTERED_BYTES),
-            }));
-        }
-        if pieces.is_empty() {
+        if memories.pieces.is_empty() {
             return;
         }
-        // SAFETY: the pieces lie inside `memories`; the kernel pins their pages until they are unregistered or the
-        // ring is closed, so memory that is freed first stays allocated, and no read is in flight then.
-        match unsafe { self.ring.submitter().register_buffers(&pieces) } {
-            Ok(()) => self.registered = registered,
-            Err(e) => {
-                let refusal = Refusal::new(REGISTERED, &e);
-                if !self.refusals.contains(&refusal) {
-                    self.refusals.push(refusal);
-                }
+        let submitter = self.ring.submitter();
+        let cloned = first.map(|first| submitter.register_buffers_clone(first));
+        let done = match cloned {
+            Some(Ok(())) => Ok(()),
+            _ => {
+                let piece = |&(start, length): &(usize, usize)| libc::iovec {
+                    iov_base: std::ptr::with_exposed_provenance_mut(start),
+                    iov_len: length,
+                };
+                let pieces: Vec<libc::iovec> = memories.pieces.iter().map(piece).collect();
+                // SAFETY: the pieces were memory; the kernel pins their pages until they are unregistered or the ring
+                // is closed, so memory that is freed first stays allocated, and no read is in flight then.
+                unsafe { submitter.register_buffers(&pieces) }
             }
+        };
+        match done {
+            Ok(()) => self.registered.clone_from(&memories.registered),
+            Err(e) => self.note(Refusal::new(REGISTERED, &e)),
         }
+    }
+
+    /// Keeps a refusal, once.
+    fn note(&mut self, refusal: Refusal) {
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// Whether memory is registered.
+    pub fn has_registered(&self) -> bool {
+        !self.registered.is_empty()
+    }
+
+    /// What other rings name this one by.
+    pub fn descriptor(&self) -> RawFd {
+        self.ring.as_raw_fd()
     }
 
     fn unregister(&mut self) {
@@ -148,27 +192,35 @@ impl Ring {
         }
     }
 
-    /// This ring as a queue of reads from `files` into `memory`.
+    /// Registers `files`, so that the kernel looks them up once; a refusal is kept. They stay registered until
+    /// [`Self::forget_files`].
+    pub fn register_files(&mut self, files: &[File]) {
+        self.forget_files();
+        let descriptors: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
+        match self.ring.submitter().register_files(&descriptors) {
+            Ok(()) => self.files_registered = true,
+            Err(e) => self.note(Refusal::new("registered files", &e)),
+        }
+        self.takes_files = self.files_registered;
+    }
+
+    /// Lets go of registered files.
+    pub fn forget_files(&mut self) {
+        if std::mem::take(&mut self.files_registered) {
+            let _ = self.ring.submitter().unregister_files(); // closing the ring would do it too
+        }
+    }
+
+    /// This ring as a queue of reads from `files`, those that are registered if any are, into `memory`.
     pub fn queue<'a>(
         &'a mut self,
         files: &'a [File],
-        memory: &'a mut Buffer,
+        memory: &'a Disjoint<'a, u8>,
         align: u64,
     ) -> RingQueue<'a> {
-        let descriptors: Vec<i32> = files.iter().map(AsRawFd::as_raw_fd).collect();
-        self.files_registered = match self.ring.submitter().register_files(&descriptors) {
-            Ok(()) => true,
-            Err(e) => {
-                let refusal = Refusal::new("registered files", &e);
-                if !self.refusals.contains(&refusal) {
-                    self.refusals.push(refusal);
-                }
-                false
-            }
-        };
-        let here = (memory.as_ptr().addr(), memory.len());
+        let here = (memory.as_mut_ptr().addr(), memory.len());
         let fixed = self.registered.iter().find(|r| (r.0, r.1) == here).map(|r| r.2);
-        RingQueue { ring: self, descriptors, memory, align: align as usize, fixed }
+        RingQueue { ring: self, files, memory, align: align as usize, fixed }
     }
 
     /// Keeps no more than `depth` reads in flight from now on, at most as many as the ring was made for.
@@ -180,8 +232,10 @@ impl Ring {
     pub fn path(&self) -> String {
         let mut path = String::from("io_uring/direct");
         for (given, name) in [
+            (self.ring.params().is_setup_iopoll(), "+iopoll"),
+            (self.ring.params().is_setup_sqpoll(), "+sqpoll"),
             (!self.registered.is_empty(), "+registered-memory"),
-            (self.files_registered, "+registered-files"),
+            (self.takes_files, "+registered-files"),
         ] {
             if given {
                 path += name;
@@ -204,8 +258,8 @@ impl Ring {
 /// A ring, its files and its memory, for as long as reads may be in flight.
 pub struct RingQueue<'a> {
     ring: &'a mut Ring,
-    descriptors: Vec<i32>,
-    memory: &'a mut Buffer,
+    files: &'a [File],
+    memory: &'a Disjoint<'a, u8>,
     align: usize,
     /// Index of the first registered piece of `memory`.
     fixed: Option<u16>,
@@ -222,7 +276,7 @@ impl Queue for RingQueue<'_> {
 
     fn push(&mut self, tag: usize, read: Read) -> io::Result<()> {
         let end = read.at.checked_add(read.bytes).filter(|&end| end <= self.memory.len());
-        let descriptor = *self.descriptors.get(read.file).ok_or(io::ErrorKind::InvalidInput)?;
+        let descriptor = self.files.get(read.file).ok_or(io::ErrorKind::InvalidInput)?.as_raw_fd();
         let (Some(_), Ok(bytes)) = (end, u32::try_from(read.bytes)) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -241,7 +295,7 @@ impl Queue for RingQueue<'_> {
             (None, false) => opcode::Read::new(plain, at, bytes).offset(read.offset).build(),
         };
         // SAFETY: the read ends inside `memory`, which is borrowed for as long as this queue lives; blocks in flight
-        // are disjoint.
+        // are disjoint, on this ring and on others.
         unsafe { self.ring.ring.submission().push(&entry.user_data(tag as u64)) }
             .map_err(|_| io::ErrorKind::WouldBlock.into())
     }
@@ -264,14 +318,6 @@ impl Queue for RingQueue<'_> {
                     ) => {}
                 Err(e) => return Err(e),
             }
-        }
-    }
-}
-
-impl Drop for RingQueue<'_> {
-    fn drop(&mut self) {
-        if self.ring.files_registered {
-            let _ = self.ring.ring.submitter().unregister_files(); // closing the ring would do it too
         }
     }
 }

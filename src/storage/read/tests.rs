@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand::{RngCore, SeedableRng};
 
 use super::*;
-use crate::host::{Buffer, Pages};
+use crate::host::{Buffer, Disjoint, Pages};
 use crate::storage::layout::Extent;
 
 /// Files of random bytes of these lengths.
@@ -38,6 +38,18 @@ fn poisoned(bytes: usize) -> Buffer {
     let mut memory = Buffer::new(bytes, Pages::Small).unwrap();
     memory.as_mut_slice::<u8>().fill(0xa5);
     memory
+}
+
+/// Reads `cut` through `ring`.
+fn through(
+    ring: &mut ring::Ring,
+    files: &[File],
+    cut: &Blocks,
+    memory: &mut Buffer,
+) -> Result<(), Fault> {
+    let memory = Disjoint::new(memory.as_mut_slice());
+    let mut queue = ring.queue(files, &memory, cut.align);
+    drive(&mut queue, &mut Each(cut.blocks.iter().copied()))
 }
 
 /// Asserts that memory holds every extent's bytes where they were placed.
@@ -81,11 +93,11 @@ fn every_way_of_reading_brings_the_same_bytes() {
                 for register in [false, true] {
                     let mut memory = poisoned(cut.memory);
                     if register {
-                        ring.register([&mut memory]);
+                        ring.register(&ring::Memories::of([&mut memory]), None);
+                        ring.register_files(files);
                     }
-                    let mut queue = ring.queue(files, &mut memory, align);
-                    drive(&mut queue, cut.blocks.iter().copied()).unwrap();
-                    drop(queue);
+                    through(&mut ring, files, &cut, &mut memory).unwrap();
+                    ring.forget_files();
                     arrived(&memory, &cut, &extents(), &contents);
                 }
             }
@@ -106,9 +118,9 @@ fn memory_in_several_pieces_is_registered_once_and_read_into_by_piece() {
     let cut = Blocks::whole_files(&[300_000], 1 << 16, 512);
     let Ok(mut ring) = ring::Ring::new(8) else { return };
     let mut memories: Vec<Buffer> = (0..3).map(|_| poisoned(cut.memory)).collect();
-    ring.register(&mut memories);
+    ring.register(&ring::Memories::of(&mut memories), None);
     for memory in &mut memories {
-        drive(&mut ring.queue(&files, memory, 512), cut.blocks.iter().copied()).unwrap();
+        through(&mut ring, &files, &cut, memory).unwrap();
         assert!(memory.as_slice::<u8>()[..300_000] == contents[0]);
     }
 }
@@ -117,11 +129,41 @@ fn memory_in_several_pieces_is_registered_once_and_read_into_by_piece() {
 fn the_ladder_ends_in_a_way_that_works_everywhere() {
     let (_dir, paths, _) = files(&[10_000]);
     let rungs = ladder::probe(&paths[0], 4096, None);
-    assert_eq!(rungs.len(), 6);
     assert_eq!(rungs[0].refused.as_ref().map(|r| r.errno), Some(libc::ENODEV));
-    assert_eq!(rungs[5].to_string(), "mmap: works");
+    assert_eq!(rungs[6].to_string(), "mmap: works");
     let missing = ladder::probe(std::path::Path::new("/nonexistent"), 512, Some("nvme99n9"));
     assert!(missing.iter().all(|rung| rung.refused.is_some()), "{missing:?}");
+}
+
+#[test]
+fn several_threads_bring_every_block_once_whatever_the_ring_gives() {
+    let (_dir, paths, contents) = files(&LENGTHS);
+    let files = open(&paths, 0).unwrap();
+    let cut = Blocks::cut(&extents(), 16_384, 512);
+    for polling in [ring::Polling::None, ring::Polling::Submissions(10)] {
+        let mut reader = Reader::new(&[0, 0, 0], 8, polling).unwrap();
+        for (threads, depth, register) in [(3, 8, false), (1, 4, true), (2, 1, true)] {
+            let mut memory = poisoned(cut.memory);
+            reader.limit(threads, depth);
+            if register {
+                reader.register([&mut memory]);
+            }
+            let mut session = reader.open(&files, 512);
+            session.read(&cut.blocks, &mut memory).unwrap();
+            arrived(&memory, &cut, &extents(), &contents);
+            let latencies = session.read_noting(&cut.blocks, &mut memory).unwrap();
+            assert_eq!(latencies.len(), cut.blocks.len() as u64);
+            assert!(latencies.min() > 0);
+        }
+        assert_eq!(reader.path().contains("x2"), true, "{}", reader.path());
+        assert_eq!(reader.cpus_seen(), [0]);
+        // A file that is too short stops every thread.
+        let mut memory = poisoned(cut.memory);
+        let short = [Extent { file: 4, offset: 0, bytes: 3_000_000 }];
+        let short = Blocks::cut(&short, 16_384, 512);
+        let fault = reader.open(&files, 512).read(&short.blocks, &mut memory).unwrap_err();
+        assert_eq!((fault.file, fault.error.kind()), (4, io::ErrorKind::UnexpectedEof));
+    }
 }
 
 proptest! {

@@ -20,19 +20,37 @@ impl Model {
     /// Environment variable that chooses one.
     pub const VARIABLE: &str = "HOSTDYNO_MODEL_LAYOUT";
 
-    /// The model named by `value`, the environment variable's text; DeepSeek-R1 when it is not set.
+    /// Every model, the most important first.
+    pub const ALL: [Self; 3] = [
+        Self::DeepSeek(DeepSeek::R1),
+        Self::Small(Transformer::QWEN3_30B),
+        Self::Dense(Transformer::LLAMA_70B),
+    ];
+
+    /// The models named by `names`, the environment variable's text: one, or several with commas between.
     ///
     /// # Errors
-    /// `value` names no model.
-    pub fn parse(value: Option<&str>) -> Result<Self> {
-        match value {
-            None | Some("" | "deepseek-r1") => Ok(Self::DeepSeek(DeepSeek::R1)),
-            Some("llama-3.1-70b") => Ok(Self::Dense(Transformer::LLAMA_70B)),
-            Some("qwen3-30b-a3b") => Ok(Self::Small(Transformer::QWEN3_30B)),
-            Some(other) => Err(Error::input(
-                format!("{}={other:?} is no layout", Self::VARIABLE),
-                format!("Set {} to deepseek-r1, llama-3.1-70b or qwen3-30b-a3b", Self::VARIABLE),
-            )),
+    /// A name is no model's.
+    pub fn parse(names: &str) -> Result<Vec<Self>> {
+        let find = |name: &str| {
+            Self::ALL.into_iter().find(|model| model.name() == name).ok_or_else(|| {
+                Error::input(
+                    format!("{}={names:?}: {name:?} is no layout", Self::VARIABLE),
+                    format!(
+                        "Set {} to deepseek-r1, llama-3.1-70b or qwen3-30b-a3b, or several of them with commas",
+                        Self::VARIABLE
+                    ),
+                )
+            })
+        };
+        names.split(',').map(|name| find(name.trim())).collect()
+    }
+
+    /// Its name, in the environment variable and in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::DeepSeek(_) => "deepseek-r1",
+            Self::Dense(model) | Self::Small(model) => model.name,
         }
     }
 
@@ -56,11 +74,11 @@ impl Model {
 
     /// Short name, fit for a directory: the model, its layers of experts (or layers) and experts a layer.
     pub fn slug(&self) -> String {
-        let (name, layers, experts) = match self {
-            Self::DeepSeek(model) => ("deepseek-r1", model.moe_layers, model.experts),
-            Self::Dense(model) | Self::Small(model) => (model.name, model.layers, model.experts),
+        let (layers, experts) = match self {
+            Self::DeepSeek(model) => (model.moe_layers, model.experts),
+            Self::Dense(model) | Self::Small(model) => (model.layers, model.experts),
         };
-        format!("{PREFIX}{name}-{layers}x{experts}")
+        format!("{PREFIX}{}-{layers}x{experts}", self.name())
     }
 
     /// Every tensor, in the order of the model.

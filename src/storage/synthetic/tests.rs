@@ -82,12 +82,14 @@ fn cleaning_removes_sets_and_nothing_else() {
 #[test]
 fn a_budget_too_small_is_an_error_that_says_what_to_do() {
     let cache = tempfile::tempdir().unwrap();
-    for name in [None, Some("llama-3.1-70b"), Some("qwen3-30b-a3b")] {
-        let model = Model::parse(name).unwrap();
+    for model in Model::ALL {
         let error = obtain(cache.path(), &model, 1 << 20).unwrap_err().to_string();
         assert!(error.contains("HOSTDYNO_MODEL_DIR"), "{error}");
     }
-    assert!(Model::parse(Some("gpt")).unwrap_err().to_string().contains("qwen3-30b-a3b"));
+    assert_eq!(Model::parse("llama-3.1-70b, deepseek-r1").unwrap().len(), 2);
+    for names in ["gpt", "deepseek-r1,", ""] {
+        assert!(Model::parse(names).unwrap_err().to_string().contains("qwen3-30b-a3b"));
+    }
 }
 
 #[test]

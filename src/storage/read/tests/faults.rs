@@ -6,7 +6,7 @@ use std::io;
 
 use super::super::pread::Blocking;
 use super::super::*;
-use super::{LENGTHS, arrived, extents, files, open, poisoned};
+use super::{LENGTHS, arrived, extents, files, open, poisoned, through};
 use crate::host::{Buffer, Disjoint};
 
 /// What a faulty device does to a read.
@@ -66,18 +66,18 @@ fn with_mishaps(
     let cut = Blocks::cut(&extents(), 65_536, 512);
     let mut memory = poisoned(cut.memory);
     let mishaps = mishaps.iter().copied().collect();
-    let blocks = cut.blocks.iter().copied();
+    let mut blocks = Each(cut.blocks.iter().copied());
+    let shared = Disjoint::new(memory.as_mut_slice());
     let result = if ring {
         let Ok(mut ring) = ring::Ring::new(8) else { return };
-        let queue = ring.queue(&files, &mut memory, 512);
+        let queue = ring.queue(&files, &shared, 512);
         let mut queue = Faulty { queue, mishaps, seen: 0, in_flight: 0 };
-        let result = drive(&mut queue, blocks);
+        let result = drive(&mut queue, &mut blocks);
         assert_eq!(queue.in_flight, 0, "nothing may write to memory after the end");
         result
     } else {
-        let memory = Disjoint::new(memory.as_mut_slice());
-        let queue = Blocking::new(&files, &memory, 512);
-        drive(&mut Faulty { queue, mishaps, seen: 0, in_flight: 0 }, blocks)
+        let queue = Blocking::new(&files, &shared, 512);
+        drive(&mut Faulty { queue, mishaps, seen: 0, in_flight: 0 }, &mut blocks)
     };
     check(result, &memory, &cut, &contents);
 }
@@ -135,8 +135,7 @@ fn a_file_that_shrank_is_an_error_in_every_way_of_reading() {
         let fault = pread::read(&files, &cut.blocks, &mut memory, align, 2).unwrap_err();
         assert_eq!((fault.file, fault.error.kind()), (1, io::ErrorKind::UnexpectedEof));
         if let Ok(mut ring) = ring::Ring::new(16) {
-            let mut queue = ring.queue(&files, &mut memory, align);
-            let fault = drive(&mut queue, cut.blocks.iter().copied()).unwrap_err();
+            let fault = through(&mut ring, &files, &cut, &mut memory).unwrap_err();
             assert_eq!((fault.file, fault.error.kind()), (1, io::ErrorKind::UnexpectedEof));
             assert!(fault.offset >= 999_424, "{}", fault.offset);
         }

@@ -1,7 +1,7 @@
 //! Hosts that refuse io_uring or registered memory.
 
 use super::super::*;
-use super::{files, open, poisoned};
+use super::{files, open, poisoned, through};
 
 /// Runs `operation` on a thread of its own, so that what it does to itself ends with it.
 fn on_a_thread(operation: impl FnOnce() + Send) {
@@ -58,10 +58,8 @@ fn too_little_lockable_memory_leaves_a_ring_that_works() {
             let files = open(&paths, 0).unwrap();
             let cut = Blocks::whole_files(&[3_000_000], 1 << 16, 512);
             let mut memory = poisoned(cut.memory);
-            ring.register([&mut memory]);
-            let mut queue = ring.queue(&files, &mut memory, 512);
-            drive(&mut queue, cut.blocks.iter().copied()).unwrap();
-            drop(queue);
+            ring.register(&ring::Memories::of([&mut memory]), None);
+            through(&mut ring, &files, &cut, &mut memory).unwrap();
             (
                 ring.refusals().to_vec(),
                 ring.path(),
