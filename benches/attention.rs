@@ -22,7 +22,8 @@ fn main() -> ExitCode {
                 let id = AttentionSubject::metric_id(&shape, format);
                 let unit = AttentionSubject::unit_of(&shape);
                 plan.add(id, Part::Compute, unit, move || {
-                    let (workers, ceilings) = (cpu.workers().clone(), cpu.of(format)?);
+                    let (workers, ceilings) =
+                        (cpu.workers().clone(), cpu.of_attention(&shape, format)?);
                     AttentionSubject::new(
                         shape,
                         format,

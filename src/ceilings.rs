@@ -14,6 +14,7 @@ use crate::measure::Subject;
 use crate::memory::measure_read_ceiling;
 use crate::number::Format;
 use crate::record::{Ceiling, Origin};
+use crate::workload::Attention;
 
 /// Time to measure one ceiling: several hundred milliseconds, long enough for clocks to settle.
 const BUDGET: Duration = Duration::from_millis(600);
@@ -63,6 +64,20 @@ impl CpuCeilings {
         Ok(Ceilings { compute, dram_read: Some(self.dram_read()?) })
     }
 
+    /// Both ceilings of attention whose operands are in `format`: the two products need not be the same instruction, so
+    /// their times are added.
+    ///
+    /// # Errors
+    /// When one can't be measured.
+    pub fn of_attention(&self, shape: &Attention, format: Format) -> Result<Ceilings> {
+        let scores = self.peak(Peak::of(self.isa, format))?;
+        // The values are expanded to bf16 where it is multiplied faster than f32, else to f32.
+        let values = self.peak(Peak::of(self.isa, Format::Bf16))?;
+        let parts = [(shape.qk_dim, &scores), (shape.v_dim, &values)];
+        let compute = if scores.source == values.source { scores } else { in_turn(parts) };
+        Ok(Ceilings { compute: Some(compute), dram_read: Some(self.dram_read()?) })
+    }
+
     /// The ceiling of f32 arithmetic.
     ///
     /// # Errors
@@ -91,6 +106,16 @@ impl CpuCeilings {
     }
 }
 
+/// The rate of several kinds of work in turn, each by its amount and ceiling.
+fn in_turn(parts: [(usize, &Ceiling); 2]) -> Ceiling {
+    let total: f64 = parts.iter().map(|(amount, _)| *amount as f64).sum();
+    let time: f64 = parts.iter().map(|(amount, ceiling)| *amount as f64 / ceiling.value).sum();
+    let source = parts.map(|(amount, ceiling)| {
+        format!("{:.0} % of the operations at {}", 100.0 * amount as f64 / total, ceiling.source)
+    });
+    Ceiling { value: total / time, origin: Origin::Measured, source: source.join(", ") }
+}
+
 /// The best pass of `subject` within [`BUDGET`]: a ceiling is what was possible once, not what was usual.
 fn best(subject: &mut PeakSubject) -> Result<Ceiling> {
     let once = subject.run(1)?.0.max(Duration::from_nanos(1));
@@ -102,4 +127,23 @@ fn best(subject: &mut PeakSubject) -> Result<Ceiling> {
         value = value.max(subject.unit().value(&subject.work(), seconds));
     }
     Ok(Ceiling { value, origin: Origin::Measured, source: subject.metric().to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_kinds_of_work_take_the_sum_of_their_times() {
+        let ceiling = |value, source: &str| Ceiling {
+            value,
+            origin: Origin::Measured,
+            source: source.into(),
+        };
+        let (fast, slow) = (ceiling(3.0, "fast"), ceiling(1.0, "slow"));
+        // Three at 3 and one at 1: four in two.
+        let both = in_turn([(3, &fast), (1, &slow)]);
+        assert!((both.value - 2.0).abs() < 1e-12, "{}", both.value);
+        assert_eq!(both.source, "75 % of the operations at fast, 25 % of the operations at slow");
+    }
 }

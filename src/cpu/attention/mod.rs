@@ -1,8 +1,8 @@
 //! `O = softmax(Q K^T / sqrt(d)) V` on all cores, over a packed cache ([`cache`]).
 //!
 //! Both products are the GEMM kernels'. Scores are computed in the cache's own format (integer dot products for int8 and
-//! mxfp4, bf16 dot products where the CPU has them); weights are f32 and multiply values that are expanded to f32, with
-//! the values' scales moved to the weights. In between is the online softmax, a page of 128 keys at a time, so that
+//! mxfp4, bf16 dot products where the CPU has them); weights multiply values that are expanded to their type, with the
+//! values' scales moved to the weights: bf16 where the CPU multiplies bf16 faster than f32, else f32 ([`Attention::weights`]). In between is the online softmax, a page of 128 keys at a time, so that
 //! scores never leave the cache ([`rows`]).
 //!
 //! The rows of one key/value head are multiplied together (GQA): the cache is read once for all query heads of a group,
@@ -19,10 +19,10 @@ mod rows;
 
 use std::sync::atomic::AtomicUsize;
 
-use super::kernel::{Kernel, kernel, values};
+use super::kernel::{Kernel, Operands, kernel, values};
 use super::{Caches, Isa};
 use crate::number::{Format, Matrix};
-use crate::workload::{self, Phase};
+use crate::workload::{self, Phase, Weights};
 use crate::{Error, Result};
 
 use cache::CacheLayout;
@@ -78,6 +78,14 @@ impl Attention {
         if scores == values { scores.into() } else { format!("{scores}+{values}") }
     }
 
+    /// What the weights are between the two products.
+    pub fn weights(&self) -> Weights {
+        match self.values.operands() {
+            Operands::Bf16 => Weights::Bf16,
+            _ => Weights::F32,
+        }
+    }
+
     /// Computes what worker `index` takes of `o`; `next` counts the prefill tasks taken, and starts at zero.
     /// After decode every worker has to call [`Self::merge`], once all are here.
     ///
@@ -106,6 +114,7 @@ impl Attention {
             Phase::Decode => decode::attend(self, index, q, cache, rows, partials),
         }
         self.scores.release();
+        self.values.release();
     }
 
     /// After decode: merges the partial results of worker `index`'s share of the heads into `o`.

@@ -5,9 +5,10 @@ use super::cache::PAGE;
 use crate::cpu::gemm::Line;
 use crate::cpu::gemm::tiles::{Tiles, block_of, factors, operand, pack_block, pack_stream};
 use crate::cpu::kernel::{
-    A_STRIDE, LANES, LINE, MAX_ROWS, RowFactor, RowState, ScaleColumns, Softmax, Transpose,
+    A_STRIDE, Kernel, LANES, LINE, MAX_ROWS, PackWeights, RowFactor, RowState, Softmax, Transpose,
 };
 use crate::number::{Format, MX_BLOCK, Matrix};
+use crate::workload::Weights;
 
 /// Rows up to which the cache is expanded on the fly, once a register tile, instead of into a buffer first.
 const STREAM_ROWS: usize = 16;
@@ -26,8 +27,8 @@ pub struct Rows {
     factors: Vec<RowFactor>,
     /// Scores of a page, then weights; [`A_STRIDE`] from row to row.
     scores: Vec<f32>,
-    /// Weights times the scales of the values.
-    scaled: Vec<f32>,
+    /// Weights times the scales of the values, as units.
+    weights: Vec<u32>,
     /// The rows' states.
     pub(super) states: Vec<RowState>,
     /// Weighted values, padded to whole panels.
@@ -41,8 +42,11 @@ impl Rows {
     pub(super) fn start(&mut self, plan: &Attention, q: &Matrix, rows: &[std::ops::Range<usize>]) {
         let kernel = plan.scores.as_ref();
         self.count = rows.iter().map(ExactSizeIterator::len).sum();
-        self.stream = self.count <= STREAM_ROWS && !plan.problem.latent;
-        self.stream_keys = self.stream && kernel.streams(self.count.min(kernel.stream_rows()));
+        let few = self.count <= STREAM_ROWS && !plan.problem.latent;
+        let streams =
+            |kernel: &dyn Kernel| few && kernel.streams(self.count.min(kernel.stream_rows()));
+        self.stream = streams(plan.values.as_ref());
+        self.stream_keys = streams(kernel);
         let k = plan.problem.qk_dim;
         let blocks = k.div_ceil(kernel.block());
         self.q_stride = if self.stream_keys { kernel.units(k) + LANES } else { A_STRIDE };
@@ -67,7 +71,7 @@ impl Rows {
             above += rows.len();
         }
         self.scores.resize((self.count + MAX_ROWS) * A_STRIDE, 0.0);
-        self.scaled.resize((self.count + MAX_ROWS) * A_STRIDE, 0.0);
+        self.weights.resize((self.count + MAX_ROWS) * A_STRIDE, 0);
         self.states.clear();
         self.states.resize(self.count, RowState::EMPTY);
         self.o.clear();
@@ -159,7 +163,7 @@ impl Rows {
         let (kernel, layout) = (plan.values.as_ref(), &plan.layout);
         let (b, b_stride) = if plan.problem.latent {
             self.transpose_keys(plan, head, page, width)
-        } else if self.stream {
+        } else if self.stream || kernel.unpacked_lines(width) == 0 {
             (layout.value_page(head, page).as_ptr(), layout.value_panel_bytes())
         } else {
             self.unpack_values(plan, head, page, width)
@@ -171,17 +175,14 @@ impl Rows {
         };
         let mut factors = [0.0; PAGE];
         for (block, feature) in (0..layout.v_dim).step_by(step).enumerate() {
-            let weights = if layout.value_scales(head, page, block, &mut factors) {
-                let rows = self.scores.chunks_exact(A_STRIDE).take(self.count);
-                for (from, to) in rows.zip(self.scaled.chunks_exact_mut(A_STRIDE)) {
-                    let from = &from[..width];
-                    // SAFETY: the plan's constructor checked the instructions.
-                    unsafe { kernel.scale_columns(ScaleColumns { from, factors: &factors, to }) };
-                }
-                &self.scaled
-            } else {
-                &self.scores
-            };
+            let scaled = layout.value_scales(head, page, block, &mut factors);
+            let rows = self.scores.chunks_exact(A_STRIDE).take(self.count);
+            for (from, to) in rows.zip(self.weights.chunks_exact_mut(A_STRIDE)) {
+                let factors = scaled.then_some(&factors[..width]);
+                let pack = PackWeights { from: &from[..width], factors, as_: plan.weights(), to };
+                // SAFETY: the plan's constructor checked the instructions.
+                unsafe { kernel.pack_weights(pack) };
+            }
             let tiles = Tiles {
                 kernel,
                 stream: self.stream,
@@ -190,7 +191,7 @@ impl Rows {
                 } else {
                     kernel.tile_count(width)
                 },
-                a: as_units(weights),
+                a: &self.weights,
                 a_stride: A_STRIDE,
                 b: b.wrapping_add(feature / LANES * b_stride),
                 b_stride,
@@ -236,36 +237,47 @@ impl Rows {
         width: usize,
     ) -> (*const u8, usize) {
         let (kernel, layout) = (plan.values.as_ref(), &plan.layout);
-        let v_lines = kernel.unpacked_lines(layout.v_dim);
-        self.unpacked.resize(self.unpacked.len().max(v_lines), Line::ZERO);
-        self.transposed.resize(layout.value_panels() * PAGE, Line::ZERO);
+        let weights = plan.weights();
+        // Elements of a lane, of neighbouring features before and of neighbouring keys after.
+        let each = match weights {
+            Weights::F32 => 1,
+            Weights::Bf16 => 2,
+        };
+        let v_lines = layout.v_dim.div_ceil(each);
+        let panel_lines = LANES / each;
+        let room = v_lines.max(kernel.unpacked_lines(layout.v_dim));
+        self.unpacked.resize(self.unpacked.len().max(room), Line::ZERO);
+        self.transposed.resize(layout.value_panels() * PAGE / each, Line::ZERO);
         let keys = layout.key_part(head);
         for group in 0..width / LANES {
             let panel = page * PAGE / LANES + group;
-            let codes = keys[panel * layout.keys.panel_bytes()..].as_ptr();
-            let to = self.unpacked.as_mut_ptr().cast();
-            // SAFETY: the panel holds at least `v_dim` elements, the buffer their lines.
-            unsafe { kernel.unpack(codes, codes, layout.v_dim, to) };
-            let features = self.unpacked[..v_lines].chunks(LANES);
-            let values = self.transposed.chunks_exact_mut(PAGE);
+            let codes = &keys[panel * layout.keys.panel_bytes()..];
+            if kernel.unpacked_lines(layout.v_dim) == 0 {
+                let lines = Line::arrays_mut(&mut self.unpacked[..v_lines]).as_flattened_mut();
+                let to = bytemuck::cast_slice_mut(lines);
+                to.copy_from_slice(&codes[..v_lines * LINE]);
+            } else {
+                let to = self.unpacked.as_mut_ptr().cast();
+                // SAFETY: the panel holds at least `v_dim` elements, the buffer their lines.
+                unsafe { kernel.unpack(codes.as_ptr(), codes.as_ptr(), layout.v_dim, to) };
+            }
+            let features = self.unpacked[..v_lines].chunks(panel_lines);
+            let values = self.transposed.chunks_exact_mut(PAGE / each);
             for (from, to) in features.zip(values) {
                 let transpose = Transpose {
                     from: Line::arrays(from),
-                    to: Line::arrays_mut(&mut to[group * LANES..][..LANES]),
+                    to: Line::arrays_mut(&mut to[group * panel_lines..][..panel_lines]),
+                    for_: weights,
                 };
                 // SAFETY: the plan's constructor checked the instructions.
                 unsafe { kernel.transpose(transpose) };
             }
         }
-        (self.transposed.as_ptr().cast(), PAGE * LINE)
+        (self.transposed.as_ptr().cast(), PAGE / each * LINE)
     }
 }
 
 /// Elements from one row of O to the next.
 pub(super) const fn padded(plan: &Attention) -> usize {
     plan.layout.value_panels() * LANES
-}
-
-fn as_units(values: &[f32]) -> &[u32] {
-    bytemuck::cast_slice(values)
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::workload::{AttentionInputs, Weights, verify_attention};
+use crate::workload::{AttentionInputs, verify_attention};
 
 const TINY: Caches = Caches { l2: 40 << 10, l3_share: 128 << 10 };
 
@@ -35,7 +35,7 @@ fn check(problem: workload::Attention, isa: Isa, format: Format, workers: usize,
         // SAFETY: as above.
         unsafe { plan.merge(index, o.as_mut_ptr(), &partials) };
     }
-    let verified = verify_attention(&problem, inputs, &o, Weights::F32);
+    let verified = verify_attention(&problem, inputs, &o, plan.weights());
     assert!(verified.is_ok(), "{isa} on {workers}, seed {seed}: {verified:?}");
 }
 

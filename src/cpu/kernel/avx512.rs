@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 
 use super::run::{Body, Compiled, Span};
 use super::target::{Bf16Dot, Job, QuadDot, Target, dispatch};
-use crate::number::{E4M3_VALUES, E5M2_VALUES};
+use crate::number::{E2M1_VALUES, E4M3_VALUES, E5M2_VALUES};
 
 /// AVX-512 F, BW, VL and DQ.
 pub struct Avx512;
@@ -62,34 +62,71 @@ impl Bf16Bytes {
         bytes
     }
 
-    /// Sixty-four codes as pairs of bf16: the even bytes, the odd bytes.
+    /// The bytes of every integer from `first` on: all bf16 while their magnitudes are at most 256.
+    const fn of_integers(first: i32) -> Self {
+        let mut bytes = Self { low: [0; 128], high: [0; 128] };
+        let mut i = 0;
+        while i < 128 {
+            let bits = ((first + i as i32) as f32).to_bits() >> 16;
+            bytes.low[i] = bits as u8;
+            bytes.high[i] = (bits >> 8) as u8;
+            i += 1;
+        }
+        bytes
+    }
+
+    /// The two bytes of what each code's low seven bits stand for.
     #[inline(always)]
-    unsafe fn pairs(&self, codes: __m512i) -> [__m512i; 2] {
+    unsafe fn look_up(&self, codes: __m512i) -> [__m512i; 2] {
         let half =
             |table: &[u8; 128], i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
-        // The index is the low seven bits of a code, so its sign does not disturb.
-        let low = _mm512_permutex2var_epi8(half(&self.low, 0), codes, half(&self.low, 1));
-        let high = _mm512_permutex2var_epi8(half(&self.high, 0), codes, half(&self.high, 1));
+        [&self.low, &self.high]
+            .map(|table| _mm512_permutex2var_epi8(half(table, 0), codes, half(table, 1)))
+    }
+
+    /// Sixty-four codes of sign and magnitude as pairs of bf16: the even bytes, the odd bytes.
+    #[inline(always)]
+    unsafe fn pairs(&self, codes: __m512i) -> [__m512i; 2] {
+        let [low, high] = self.look_up(codes);
         let high = _mm512_ternarylogic_epi32::<OR_AND>(high, codes, _mm512_set1_epi8(-128));
-        let even = _mm512_ternarylogic_epi32::<OR_AND>(
-            _mm512_slli_epi16::<8>(high),
-            low,
-            _mm512_set1_epi16(0xff),
-        );
-        let odd = _mm512_ternarylogic_epi32::<OR_AND>(
-            _mm512_srli_epi16::<8>(low),
-            high,
-            _mm512_set1_epi16(0xff00_u16 as i16),
-        );
-        [even, odd]
+        interleave(low, high)
     }
 }
+
+/// Low and high bytes as 16-bit lanes: those of the even bytes, those of the odd ones.
+#[inline(always)]
+unsafe fn interleave(low: __m512i, high: __m512i) -> [__m512i; 2] {
+    let even = _mm512_ternarylogic_epi32::<OR_AND>(
+        _mm512_slli_epi16::<8>(high),
+        low,
+        _mm512_set1_epi16(0xff),
+    );
+    let odd = _mm512_ternarylogic_epi32::<OR_AND>(
+        _mm512_srli_epi16::<8>(low),
+        high,
+        _mm512_set1_epi16(0xff00_u16 as i16),
+    );
+    [even, odd]
+}
+
+/// The bf16 of the sixteen E2M1 codes, twice: the index is five bits wide.
+static E2M1_BF16: [u16; 32] = {
+    let mut values = [0; 32];
+    let mut code = 0;
+    while code < 32 {
+        values[code] = (E2M1_VALUES[code % 16].to_bits() >> 16) as u16;
+        code += 1;
+    }
+    values
+};
 
 /// Truth table of `a | (b & c)`.
 const OR_AND: i32 = 0xf8;
 
 static E4M3_BF16: Bf16Bytes = Bf16Bytes::of(&E4M3_VALUES);
 static E5M2_BF16: Bf16Bytes = Bf16Bytes::of(&E5M2_VALUES);
+static NEGATIVE_BF16: Bf16Bytes = Bf16Bytes::of_integers(-128);
+static POSITIVE_BF16: Bf16Bytes = Bf16Bytes::of_integers(0);
 
 /// What the three targets have in common.
 macro_rules! avx512_lines {
@@ -289,5 +326,39 @@ impl Bf16Dot for Avx512Bf16 {
     #[inline(always)]
     unsafe fn e5m2_pairs(quads: __m512i) -> [__m512i; 2] {
         E5M2_BF16.pairs(quads)
+    }
+    #[inline(always)]
+    unsafe fn offset_pairs(quads: __m512i) -> [__m512i; 2] {
+        // Bytes from 128 on stand for 0 to 127, those below for -128 to -1.
+        let positive = _mm512_movepi8_mask(quads);
+        let [low, high] = NEGATIVE_BF16.look_up(quads);
+        let [positive_low, positive_high] = POSITIVE_BF16.look_up(quads);
+        interleave(
+            _mm512_mask_mov_epi8(low, positive, positive_low),
+            _mm512_mask_mov_epi8(high, positive, positive_high),
+        )
+    }
+    #[inline(always)]
+    unsafe fn e2m1_pairs(nibbles: __m512i) -> [__m512i; 4] {
+        let table = _mm512_loadu_si512(E2M1_BF16.as_ptr().cast());
+        // Two nibbles of each lane, 16 bits apart. Bits above the fifth are ignored; the fifth chooses between equals.
+        let values = |codes| _mm512_permutexvar_epi16(codes, table);
+        let pairs = |even: __m512i, odd: __m512i| {
+            let low = _mm512_ternarylogic_epi32::<OR_AND>(
+                _mm512_slli_epi32::<16>(odd),
+                even,
+                _mm512_set1_epi32(0xffff),
+            );
+            let high = _mm512_ternarylogic_epi32::<OR_AND>(
+                _mm512_srli_epi32::<16>(even),
+                odd,
+                _mm512_set1_epi32(0xffff_0000_u32 as i32),
+            );
+            [low, high]
+        };
+        let [first, second] = pairs(values(nibbles), values(_mm512_srli_epi16::<8>(nibbles)));
+        let high = _mm512_srli_epi16::<4>(nibbles);
+        let [third, fourth] = pairs(values(high), values(_mm512_srli_epi16::<8>(high)));
+        [first, second, third, fourth]
     }
 }

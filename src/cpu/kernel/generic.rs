@@ -9,7 +9,7 @@ use super::rows::{PackRow, Packing};
 use super::run::{
     Bf16Dots, Body, Dot, FloatDot, Int16Dot, Lines, MxDot, QuadDots, Source, Span, Unpack,
 };
-use super::softmax::{ScaleColumns, Softmax, Transpose};
+use super::softmax::{PackWeights, Softmax, Transpose};
 use super::source::{AsIs, Bf16, E2m1, E4m3, E5M2_SHIFT, E5m2, Exact, Int8};
 use super::target::{Bf16Dot, Job, LANES, QuadDot, Target};
 use super::{BLOCK_UNITS, Kernel};
@@ -148,9 +148,9 @@ impl<T: Target, Tile: Body, Stream: Body, U: Unpacker<T>, Top: Body> Kernel
         // SAFETY: the caller's contract.
         unsafe { T::enter(softmax) }
     }
-    unsafe fn scale_columns(&self, scale: ScaleColumns) {
+    unsafe fn pack_weights(&self, pack: PackWeights) {
         // SAFETY: the caller's contract.
-        unsafe { T::enter(scale) }
+        unsafe { T::enter(pack) }
     }
     unsafe fn transpose(&self, transpose: Transpose) {
         // SAFETY: the caller's contract.
@@ -257,7 +257,7 @@ pub fn float<T: Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     }
 }
 
-/// The values of attention: weights in f32 times stored codes of any format, scales left to the weights.
+/// The values of attention by f32 multiply-add: codes of any format, scales left to the weights.
 pub fn values<T: Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     type Stream<T, S> = Lines<T, FloatDot, Exact<S>, true>;
     let facts = |group| Facts { group, units: group, ..FLOAT };
@@ -295,7 +295,7 @@ pub fn values<T: Target>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     }
 }
 
-/// bf16 and fp8 by bf16 dot products.
+/// By bf16 dot products: bf16 and fp8, and the values of attention in every format, scales left to the weights.
 pub fn bf16_dot<T: Bf16Dot>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     let facts = Facts { finite_below: finite_below(format), operands: Operands::Bf16, ..FLOAT };
     let packed = |packing| Facts {
@@ -319,7 +319,19 @@ pub fn bf16_dot<T: Bf16Dot>(isa: Isa, format: Format) -> Box<dyn Kernel> {
                 packed(Packing::E5m2ToBf16),
             )
         }
-        _ => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never, Bf16Dots>(
+        Format::Int8 => {
+            boxed::<T, Tile<T>, Lines<T, Bf16Dots, Int8, true>, ByLine<Bf16Dots, Int8>, Bf16Dots>(
+                isa,
+                Facts { group: 4, ..facts },
+            )
+        }
+        Format::Mxfp4 => {
+            boxed::<T, Tile<T>, Lines<T, Bf16Dots, E2m1, true>, ByLine<Bf16Dots, E2m1>, Bf16Dots>(
+                isa,
+                Facts { group: 8, units: 4, ..facts },
+            )
+        }
+        Format::Bf16 => boxed::<T, Tile<T>, Lines<T, Bf16Dots, AsIs, true>, Never, Bf16Dots>(
             isa,
             Facts {
                 units: 1,

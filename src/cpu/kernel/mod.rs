@@ -29,7 +29,7 @@ pub use finish::{Merge, RowFactor, Sums};
 pub use generic::finite_below;
 pub use peak::{Operands, STEPS};
 pub use run::{STREAMS, Span};
-pub use softmax::{RowState, ScaleColumns, Softmax, Transpose, exp2};
+pub use softmax::{PackWeights, RowState, Softmax, Transpose, exp2};
 pub use target::{LANES, LINE};
 
 /// Most units of a row of A in one block of K. What a tile costs besides its steps (a call, adding its sums to C) is then a
@@ -103,8 +103,8 @@ pub trait Kernel: Send + Sync {
     unsafe fn peak(&self, span: Span);
     /// Scores to weights: see [`Softmax`].
     unsafe fn softmax(&self, softmax: Softmax);
-    /// Multiplies the columns of weights: see [`ScaleColumns`].
-    unsafe fn scale_columns(&self, scale: ScaleColumns);
+    /// Weights to units of A: see [`PackWeights`].
+    unsafe fn pack_weights(&self, pack: PackWeights);
     /// Turns lines of keys into lines of values: see [`Transpose`].
     unsafe fn transpose(&self, transpose: Transpose);
     /// Adds a tile to C.
@@ -179,9 +179,30 @@ fn without_dots<T: target::Target>(isa: Isa, format: Format) -> Box<dyn Kernel> 
     }
 }
 
-/// The kernels of `isa` that multiply f32 weights by the values of attention in `format`; none when this CPU lacks
-/// the instructions. A group of K is 2, 4 or 8 keys (bf16, int8 and fp8, mxfp4).
+/// The kernels of `isa` that multiply the softmax's weights by the values of attention in `format`; none when this CPU
+/// lacks the instructions. The weights are bf16 where `isa` multiplies bf16, else f32 ([`Kernel::operands`] tells). A
+/// group of K is 2, 4 or 8 keys (bf16, int8 and fp8, mxfp4).
 pub fn values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx if isa.available() => {
+            Some(amx::bf16(generic::bf16_dot::<avx512::Avx512Bf16>(Isa::Avx512Bf16, format)))
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 if isa.available() && bf16_dot_pays() => {
+            Some(generic::bf16_dot::<avx512::Avx512Bf16>(isa, format))
+        }
+        _ => float_values(isa, format),
+    }
+}
+
+/// The kernel by f32 multiply-add: what the peak of `isa` is measured with.
+pub fn f32_dots(isa: Isa) -> Option<Box<dyn Kernel>> {
+    float_values(isa, Format::Bf16)
+}
+
+/// [`values`] with f32 weights.
+fn float_values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
     if !isa.available() {
         return None;
     }

@@ -5,6 +5,7 @@
 //! before is scaled down. Plain Rust, compiled once per instruction set.
 
 use super::target::{Job, LANES};
+use crate::workload::Weights;
 
 /// One row's state over the blocks of keys seen so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,39 +93,90 @@ pub fn exp2(x: f32) -> f32 {
     if x < -126.0 { 0.0 } else { power }
 }
 
-/// Multiplies each weight by its key's factor: what the values of that key are to be scaled by.
-pub struct ScaleColumns<'a> {
-    /// Weights.
+/// Turns a row of weights into units of A for the product with the values: one f32, or two neighbours as bf16.
+pub struct PackWeights<'a> {
+    /// Weights: an even number of them.
     pub from: &'a [f32],
-    /// One a weight.
-    pub factors: &'a [f32],
-    /// The products.
-    pub to: &'a mut [f32],
+    /// One a weight, by which it is multiplied before it is rounded: what the value of its key is to be scaled by.
+    pub factors: Option<&'a [f32]>,
+    /// What they become.
+    pub as_: Weights,
+    /// The units.
+    pub to: &'a mut [u32],
 }
 
-impl Job for ScaleColumns<'_> {
+impl Job for PackWeights<'_> {
     #[inline(always)]
     unsafe fn run(self) {
-        for ((to, from), factor) in self.to.iter_mut().zip(self.from).zip(self.factors) {
-            *to = from * factor;
+        let Self { from, factors, as_, to } = self;
+        let (pairs, _) = from.as_chunks::<2>();
+        match (as_, factors) {
+            (Weights::F32, Some(factors)) => {
+                for ((to, from), factor) in to.iter_mut().zip(from).zip(factors) {
+                    *to = (from * factor).to_bits();
+                }
+            }
+            (Weights::F32, None) => {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = from.to_bits();
+                }
+            }
+            (Weights::Bf16, Some(factors)) => {
+                for ((to, &[a, b]), &[f, g]) in to.iter_mut().zip(pairs).zip(factors.as_chunks().0)
+                {
+                    *to = bf16_pair(a * f, b * g);
+                }
+            }
+            (Weights::Bf16, None) => {
+                for (to, &[a, b]) in to.iter_mut().zip(pairs) {
+                    *to = bf16_pair(a, b);
+                }
+            }
         }
     }
 }
 
-/// Sixteen lines of one element of 16 keys each become sixteen lines of 16 elements of one key each.
+/// Two f32 as bf16, the first in the low half; rounded to nearest, ties to even.
+#[inline(always)]
+fn bf16_pair(first: f32, second: f32) -> u32 {
+    let rounded = |value: f32| {
+        let bits = value.to_bits();
+        let up = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        if value.is_nan() { bits | 0x40_0000 } else { up }
+    };
+    rounded(first) >> 16 | rounded(second) & 0xffff_0000
+}
+
+/// Lines of keys become lines of values, a panel of 16 features of 16 keys at a time: a line of one element of 16 keys
+/// each (f32 weights), or of two neighbouring ones (bf16), becomes a line of 16 elements of one key each, or of two.
 pub struct Transpose<'a> {
-    /// A line an element.
+    /// A line an element, or two.
     pub from: &'a [[u32; LANES]],
-    /// A line a key.
+    /// A line a key, or two.
     pub to: &'a mut [[u32; LANES]],
+    /// What the values are multiplied with.
+    pub for_: Weights,
 }
 
 impl Job for Transpose<'_> {
     #[inline(always)]
     unsafe fn run(self) {
-        for (element, line) in self.from.iter().enumerate() {
-            for (to, &value) in self.to.iter_mut().zip(line) {
-                to[element] = value;
+        match self.for_ {
+            Weights::F32 => {
+                for (element, line) in self.from.iter().enumerate() {
+                    for (to, &value) in self.to.iter_mut().zip(line) {
+                        to[element] = value;
+                    }
+                }
+            }
+            Weights::Bf16 => {
+                for (pair, line) in self.from.iter().enumerate() {
+                    for (to, &[first, second]) in self.to.iter_mut().zip(line.as_chunks().0) {
+                        // Two keys of two elements: the inner two of four bf16 change places.
+                        to[2 * pair] = first & 0xffff | second << 16;
+                        to[2 * pair + 1] = first >> 16 | second & 0xffff_0000;
+                    }
+                }
             }
         }
     }
@@ -146,5 +198,20 @@ mod tests {
         assert_eq!((exp2(0.0), exp2(-1.0), exp2(-126.0)), (1.0, 0.5, f32::MIN_POSITIVE));
         assert_eq!((exp2(-126.5), exp2(f32::NEG_INFINITY)), (0.0, 0.0));
         assert!(exp2(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn weights_are_rounded_as_bf16_is_defined() {
+        let known =
+            [0.0, -0.0, 1.0, 1.001_953_1, 1.005_859_4, f32::MAX, f32::INFINITY, f32::MIN_POSITIVE];
+        let random = (0..100_000).map(|_| f32::from_bits(rand::random()));
+        for value in known.into_iter().chain(random).filter(|value| !value.is_nan()) {
+            let expected = u32::from(half::bf16::from_f32(value).to_bits());
+            assert_eq!(bf16_pair(value, 1.0), expected | 0x3f80_0000, "{value:e}");
+            assert_eq!(bf16_pair(1.0, value), expected << 16 | 0x3f80, "{value:e}");
+        }
+        let nan = bf16_pair(f32::from_bits(0x7f80_0001), f32::NAN);
+        assert!(half::bf16::from_bits(nan as u16).is_nan());
+        assert!(half::bf16::from_bits((nan >> 16) as u16).is_nan());
     }
 }

@@ -153,6 +153,18 @@ impl<T: Target> Source<T, FloatDot> for Int8 {
     }
 }
 
+impl<T: Bf16Dot> Source<T, Bf16Dots> for Int8 {
+    const LINES: usize = 2;
+    #[inline(always)]
+    unsafe fn expand(from: *const u8) -> [T::I; MAX_LINES] {
+        // SAFETY: as above.
+        unsafe {
+            let [first, second] = T::offset_pairs(T::load_i(from));
+            [first, second, first, first, first, first, first, first]
+        }
+    }
+}
+
 /// E2M1, four bytes a column: elements 0 to 3 in the low, 4 to 7 in the high nibbles.
 pub struct E2m1;
 
@@ -176,6 +188,18 @@ impl<T: Target> Source<T, FloatDot> for E2m1 {
                 T::mul_add(T::byte_to_f32::<2>(high), half, offset),
                 T::mul_add(T::byte_to_f32::<3>(high), half, offset),
             ]
+        }
+    }
+}
+
+impl<T: Bf16Dot> Source<T, Bf16Dots> for E2m1 {
+    const LINES: usize = 4;
+    #[inline(always)]
+    unsafe fn expand(from: *const u8) -> [T::I; MAX_LINES] {
+        // SAFETY: as above.
+        unsafe {
+            let [first, second, third, fourth] = T::e2m1_pairs(T::load_i(from));
+            [first, second, third, fourth, first, first, first, first]
         }
     }
 }

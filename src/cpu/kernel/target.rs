@@ -131,6 +131,10 @@ pub trait Bf16Dot: Target {
     unsafe fn e4m3_pairs(quads: Self::I) -> [Self::I; 2];
     /// E5M2 quads as bf16 pairs: (bytes 0, 2) and (bytes 1, 3) of each 32-bit lane.
     unsafe fn e5m2_pairs(quads: Self::I) -> [Self::I; 2];
+    /// Bytes minus 128 as bf16 pairs: (bytes 0, 2) and (bytes 1, 3) of each 32-bit lane.
+    unsafe fn offset_pairs(quads: Self::I) -> [Self::I; 2];
+    /// E2M1 as bf16 pairs: low nibbles (0, 1) and (2, 3) of each 32-bit lane, then the high ones.
+    unsafe fn e2m1_pairs(nibbles: Self::I) -> [Self::I; 4];
 }
 
 /// The body of [`Target::tile`] and [`Target::stream`]: the compiled rows by panels, in the order of preference.

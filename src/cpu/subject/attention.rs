@@ -10,7 +10,7 @@ use crate::host::{self, Buffer, Disjoint, Pages, Workers};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
-use crate::workload::{self, AttentionInputs, Phase, Verified, Weights, verify_attention};
+use crate::workload::{self, AttentionInputs, Phase, Verified, verify_attention};
 use crate::{Error, Result};
 
 /// Attention on the CPU: cold queries and cache, packed cache.
@@ -187,7 +187,7 @@ impl Subject for AttentionSubject {
         let copy = self.rotation.advance();
         self.attend(&[copy]);
         let inputs = AttentionInputs { q: &self.copies[copy].q, k: &self.k, v: self.v.as_ref() };
-        verify_attention(&self.problem, inputs, &self.o, Weights::F32)
+        verify_attention(&self.problem, inputs, &self.o, self.plan.weights())
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {

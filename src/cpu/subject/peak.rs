@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::cpu::Isa;
 use crate::cpu::clock::{bf16_dot_pays, core_clock, operations_a_cycle};
-use crate::cpu::kernel::{Kernel, LANES, STEPS, Span, bf16_dots, kernel, values};
+use crate::cpu::kernel::{Kernel, LANES, STEPS, Span, bf16_dots, f32_dots, kernel};
 use crate::host::Workers;
 use crate::measure::{Elapsed, Subject};
 use crate::number::Format;
@@ -32,7 +32,8 @@ pub enum Peak {
     Bf16,
     /// int8: byte dot product, or 16-bit multiply-add.
     Int8,
-    /// mxfp4 where there is no byte dot product: byte multiply-add summed in 16 bits.
+    /// mxfp4 where int8 takes another instruction: without byte dot products byte multiply-add summed in 16 bits; beside
+    /// tiles, which can't hold a block's own scale, the byte dot product of vectors.
     Mxfp4,
 }
 
@@ -55,7 +56,7 @@ impl Peak {
         match format {
             Format::Int8 => Self::Int8,
             // The same byte dot product, between scales.
-            Format::Mxfp4 if has_byte_dot(isa) => Self::Int8,
+            Format::Mxfp4 if same_dot(isa) => Self::Int8,
             Format::Mxfp4 => Self::Mxfp4,
             Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => {
                 if isa == Isa::Amx || isa == Isa::Avx512Bf16 && bf16_dot_pays() {
@@ -80,13 +81,13 @@ impl Peak {
         match self {
             Self::F32 | Self::Int8 => true,
             Self::Bf16 => matches!(isa, Isa::Avx512Bf16 | Isa::Amx),
-            Self::Mxfp4 => !has_byte_dot(isa),
+            Self::Mxfp4 => !same_dot(isa),
         }
     }
 
     fn kernel(self, isa: Isa) -> Option<Box<dyn Kernel>> {
         match self {
-            Self::F32 => values(isa, Format::Bf16),
+            Self::F32 => f32_dots(isa),
             Self::Bf16 | Self::Mxfp4 if !self.available(isa) => None,
             Self::Bf16 => bf16_dots(isa),
             Self::Int8 => kernel(isa, Format::Int8),
@@ -95,9 +96,9 @@ impl Peak {
     }
 }
 
-/// Whether `isa` sums four products of bytes in 32 bits with one instruction.
-const fn has_byte_dot(isa: Isa) -> bool {
-    matches!(isa, Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx)
+/// Whether int8 and mxfp4 are multiplied by the same instruction on `isa`: the byte dot product.
+const fn same_dot(isa: Isa) -> bool {
+    matches!(isa, Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16)
 }
 
 /// One dot instruction on every worker.

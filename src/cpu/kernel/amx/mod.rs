@@ -22,7 +22,7 @@ use std::marker::PhantomData;
 use super::finish::{Merge, RowFactor, Sums};
 use super::peak::{Operands, STEPS};
 use super::run::Span;
-use super::softmax::{ScaleColumns, Softmax, Transpose};
+use super::softmax::{PackWeights, Softmax, Transpose};
 use super::{Kernel, LANES, LINE};
 use tiles::{Configuration, ROW_BYTES, ROWS};
 
@@ -304,9 +304,9 @@ impl<P: Product> Kernel for Amx<P> {
         // SAFETY: as above.
         unsafe { self.base.softmax(softmax) }
     }
-    unsafe fn scale_columns(&self, scale: ScaleColumns) {
+    unsafe fn pack_weights(&self, pack: PackWeights) {
         // SAFETY: as above.
-        unsafe { self.base.scale_columns(scale) }
+        unsafe { self.base.pack_weights(pack) }
     }
     unsafe fn transpose(&self, transpose: Transpose) {
         // SAFETY: as above.
