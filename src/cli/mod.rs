@@ -11,6 +11,7 @@ mod load_time;
 mod noise_floor;
 mod order;
 mod output;
+mod peers;
 mod qualify;
 mod report;
 mod runs;
@@ -80,6 +81,8 @@ enum Verb {
     NoiseFloor(noise_floor::Arguments),
     /// Print the order in which to measure two settings
     Order(order::Arguments),
+    /// Show our products beside others', from a run with `--features peers`
+    Peers(peers::Arguments),
     /// Check every GPU kernel against the oracle, on the GPU that is here
     Selftest(selftest::Arguments),
     /// Remove the synthetic models that benches made
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Verb::Baseline(verb) => done(baseline::run(&verb, &store, &output)),
         Verb::NoiseFloor(arguments) => done(noise_floor::run(&arguments, &store, &output)),
         Verb::Order(arguments) => done(order::run(&arguments, &output)),
+        Verb::Peers(arguments) => done(peers::run(&arguments, &store, &output)),
         Verb::Selftest(arguments) => done(selftest::run(&arguments, &output)),
         Verb::Clean => done(clean::run(&output)),
     };

@@ -8,23 +8,33 @@ use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// Writes `value` as indented JSON to `path`: temporary file in the same directory, fsync, rename, fsync of the
-/// directory, so that a killed process or a power cut leaves a whole file behind.
+/// Writes `value` as indented JSON to `path`, as [`write`] does.
 ///
 /// # Errors
 /// When the directory can't be written or is full; the old file, if any, is still whole.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::path("write", path, e.into()))?;
+    text.push(b'\n');
+    write(path, &text)
+}
+
+/// Writes `content` to `path`: temporary file in the same directory, fsync, rename, fsync of the directory, so that a
+/// killed process or a power cut leaves a whole file behind.
+///
+/// # Errors
+/// When the directory can't be written or is full; the old file, if any, is still whole.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |e| Error::path("write", path, e);
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".partial-")
         // As any other file of the user's: results are there to be shared.
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(directory)
         .map_err(|e| Error::path("write in", directory, e))?;
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| failed(e.into()))?;
-    text.push(b'\n');
-    file.write_all(&text).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(failed)

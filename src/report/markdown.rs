@@ -1,10 +1,12 @@
-//! Comparisons and qualifications as Markdown, for an issue or a wiki.
+//! Comparisons, and tables of peers, as Markdown: for an issue, a wiki, or a repository.
 
 use crate::compare::Comparison;
 use crate::compare::settings::Relevance;
 use crate::qualify::Qualification;
+use crate::report::model::Peers;
 use crate::report::quantity;
 use crate::report::terminal::compare::{change, interval, of_suspect};
+use crate::report::terminal::peers as beside;
 
 /// `text` so that Markdown shows it as it is in a table's cell.
 pub fn escape(text: &str) -> String {
@@ -135,4 +137,21 @@ pub fn qualification(qualification: &Qualification) -> String {
         text += &table(&["metric", "why"], rows);
     }
     text
+}
+
+/// Our products beside others', with the host that both were measured on.
+pub fn peers(peers: &Peers) -> String {
+    let mut text = format!("# Beside others' products: run {}\n\n", escape(&peers.run));
+    for line in &peers.host {
+        text += &format!("- {}: {}\n", escape(line.label), escape(&line.text));
+    }
+    let formats = beside::formats(peers);
+    let columns: Vec<&str> =
+        ["shape", "peer", "its rate"].into_iter().chain(formats.iter().copied()).collect();
+    let rows = peers.rows.iter().map(|row| {
+        let mut cells = vec![row.shape.clone(), row.peer.clone(), beside::rate(row)];
+        cells.extend(formats.iter().map(|format| beside::ratio(row, format)));
+        cells
+    });
+    text + &format!("\n{}\n{}.\n", table(&columns, rows), escape(beside::NOTE))
 }

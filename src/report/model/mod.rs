@@ -3,6 +3,7 @@
 mod figure;
 mod host;
 mod part;
+mod peers;
 mod run;
 mod skipped;
 
@@ -15,6 +16,7 @@ use crate::record::store::Run;
 pub use figure::{Figure, Shape};
 pub use host::{HostLine, cpu_quota, host_block, memory_nodes, online_cpus, value_text};
 pub use part::{Headline, PartReport, Row, cause, share_of_ceiling};
+pub use peers::{Beside, PeerRow, Peers};
 pub use run::{BenchHead, RunHead, States};
 pub use skipped::Skipped;
 

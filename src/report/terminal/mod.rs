@@ -6,6 +6,7 @@ mod figure;
 mod noise_floor;
 mod notes;
 mod part;
+pub mod peers;
 pub mod qualify;
 mod run;
 mod screen;
@@ -21,6 +22,7 @@ use screen::Tone;
 
 pub use environment::render as environment;
 pub use noise_floor::render as noise_floor;
+pub use peers::render as peers;
 pub use run::list as runs;
 pub use screen::{Screen, printable};
 
