@@ -48,6 +48,8 @@ impl Place {
 pub struct Memory {
     /// The memory.
     pub buffer: Buffer,
+    /// The node it is bound to.
+    pub node: Option<usize>,
     /// What was asked for first, and why it was not given.
     pub refused: Vec<String>,
 }
@@ -70,7 +72,7 @@ impl Memory {
                 match made {
                     Ok(mut buffer) => {
                         buffer.as_mut_slice::<u8>().fill(value);
-                        return Ok(Self { buffer, refused });
+                        return Ok(Self { buffer, node, refused });
                     }
                     Err(Error::Unavailable(why)) => refused.push(why),
                     Err(other) => return Err(other),
@@ -111,10 +113,10 @@ mod tests {
     fn memory_is_filled_and_says_what_it_is_not() {
         let memory = Memory::new(3_000_000, Some(0), 0x5a).unwrap();
         assert!(memory.buffer.as_slice::<u8>().iter().all(|&byte| byte == 0x5a));
-        let asked_less = memory.buffer.pages() == Pages::Huge && memory.buffer.node() == Some(0);
+        let asked_less = memory.buffer.pages() == Pages::Huge && memory.node == Some(0);
         assert_eq!(memory.refused.is_empty(), asked_less, "{:?}", memory.refused);
         let nowhere = Memory::new(1 << 12, Some(4000), 0).unwrap();
-        assert_eq!(nowhere.buffer.node(), None);
+        assert_eq!(nowhere.node, None);
         assert!(nowhere.refused.iter().any(|why| why.contains("4000")), "{:?}", nowhere.refused);
     }
 }

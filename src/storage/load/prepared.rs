@@ -66,6 +66,8 @@ pub struct Prepared {
     pub reader: RefCell<Reader>,
     /// Memory for the whole set.
     pub memory: RefCell<Buffer>,
+    /// The node that the memory is bound to.
+    pub memory_node: Option<usize>,
     /// What the memory should have been and could not.
     pub memory_refused: Vec<String>,
     /// Every way of reading that was tried, best first.
@@ -143,7 +145,7 @@ impl Prepared {
         }
         let load = trials.first().map_or(PLAIN, |best| best.load);
         let mut reader = Reader::new(&place.cpus[..load.threads], load.depth, polling)?;
-        let Memory { buffer: mut memory, refused: memory_refused } = memory;
+        let Memory { buffer: mut memory, node: memory_node, refused: memory_refused } = memory;
         let clock = Instant::now();
         reader.register([&mut memory]);
         let register_s = clock.elapsed().as_secs_f64();
@@ -160,6 +162,7 @@ impl Prepared {
             polling,
             reader: RefCell::new(reader),
             memory: RefCell::new(memory),
+            memory_node,
             memory_refused,
             ladder,
             prefault_s,
@@ -204,7 +207,7 @@ impl Prepared {
             ("device".to_owned(), json!(self.device.describe())),
             ("celsius".to_owned(), json!(self.device.celsius())),
             ("memory_pages".to_owned(), json!(memory.pages().name())),
-            ("memory_node".to_owned(), json!(memory.node())),
+            ("memory_node".to_owned(), json!(self.memory_node)),
             ("memory_huge_bytes".to_owned(), json!(memory.huge_bytes())),
             ("memory_refused".to_owned(), json!(self.memory_refused)),
         ])
