@@ -2,8 +2,9 @@
 # Installs what hostdyno's build and tests need. Safe to run again: what is there already is left alone.
 #
 #   hwloc and libudev   topology and memory binding (linked at build time)
-#   NVRTC               compiles the CUDA kernels; taken from an installed CUDA toolkit, else from the Python wheel
-#                       into .cuda/ (ignored by git), so that kernels are compiled in tests on hosts without a GPU
+#   NVRTC, nvdisasm     compile the CUDA kernels, and list their machine code for the tests; taken from an installed CUDA
+#                       toolkit, else from Python wheels into .cuda/ (ignored by git), so that kernels are compiled in
+#                       tests on hosts without a GPU
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -48,13 +49,17 @@ toolkit_nvrtc() {
         ls "${CUDA_PATH:-/usr/local/cuda}"/lib64/libnvrtc.so* >/dev/null 2>&1
 }
 
-nvrtc() {
-    if toolkit_nvrtc; then
-        say "NVRTC comes from the CUDA toolkit"
+toolkit_nvdisasm() {
+    command -v nvdisasm >/dev/null || [ -x "${CUDA_PATH:-/usr/local/cuda}/bin/nvdisasm" ]
+}
+
+cuda_tools() {
+    if toolkit_nvrtc && toolkit_nvdisasm; then
+        say "NVRTC and nvdisasm come from the CUDA toolkit"
         return
     fi
-    if ls .cuda/nvidia/*/lib/libnvrtc.so* >/dev/null 2>&1; then
-        say "NVRTC is in .cuda/"
+    if ls .cuda/nvidia/*/lib/libnvrtc.so* .cuda/nvidia/*/bin/nvdisasm >/dev/null 2>&1; then
+        say "NVRTC and nvdisasm are in .cuda/"
         return
     fi
     if ! python3 -m pip --version >/dev/null 2>&1; then
@@ -65,12 +70,13 @@ nvrtc() {
             exit 1
         fi
     fi
-    say "fetching NVRTC into .cuda/"
+    say "fetching NVRTC and nvdisasm into .cuda/"
+    # Both at once: pip replaces the folder that they share.
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
-        --target .cuda 'nvidia-cuda-nvrtc>=13,<14'
+        --target .cuda 'nvidia-cuda-nvrtc>=13,<14' 'nvidia-cuda-nvdisasm>=13,<14'
 }
 
 need_rust
 system_libraries
-nvrtc
+cuda_tools
 say "ready: cargo bench"

@@ -27,45 +27,64 @@
 constexpr int ROWS = 16 * MT * WARPS;
 constexpr int THREADS = 32 * WARPS;
 
-// Byte of 16-byte piece `piece` of row `row`, rows of WIDTH bf16.
+// Where 16-byte piece `piece` of row `row` lies, rows of WIDTH bf16.
 template <int WIDTH>
-__device__ __forceinline__ int swizzled(int row, int piece) {
+__device__ __forceinline__ unsigned int swizzled(int row, int piece) {
     return row * WIDTH * 2 + (piece ^ (row % 8)) * 16;
 }
 
-// Starts the copies of COUNT rows of WIDTH bf16; rows from `valid` on become zeros.
-template <int WIDTH, int COUNT>
-__device__ __forceinline__ void fetch(unsigned int to, const unsigned char* from, int valid) {
-    constexpr int pieces = WIDTH / 8;
-    static_assert(COUNT * pieces % THREADS == 0, "every thread copies as often");
-#pragma unroll
-    for (int i = 0; i < COUNT * pieces / THREADS; ++i) {
-        const int index = i * THREADS + threadIdx.x, row = index / pieces, piece = index % pieces;
-        copy_async_16(to + swizzled<WIDTH>(row, piece), from + (long long)row * WIDTH * 2 + piece * 16, row < valid ? 16 : 0);
-    }
+// Where the piece 2 `step` further lies, `place` being that of piece 0 or 1: constants but for one exclusive or.
+__device__ __forceinline__ unsigned int stepped(unsigned int place, int step) {
+    return (place ^ step % 4 * 32) + step / 4 * 128;
 }
 
-// The warp's queries, loaded once where 16 are few enough to stay in registers, and for every tile where not.
-struct Queries {
-    unsigned int tile;
-    unsigned int held[HOLD ? QK / 16 : 1][MT][4];
+// What one thread copies of tiles with rows of WIDTH bf16. Eight threads take 128 bytes of a row, so that from one copy
+// to the next neither the row modulo 8 nor the piece within those bytes changes: all offsets are constants.
+template <int WIDTH>
+struct Copies {
+    static constexpr int STEP = THREADS / 8;  // rows
+    unsigned int to;
+    const unsigned char* from;
+    int row;
 
-    __device__ __forceinline__ void load(int step, int lane, unsigned int (&a)[MT][4]) const {
+    __device__ __forceinline__ Copies(unsigned int tile, const unsigned char* first)
+        : to(tile + swizzled<WIDTH>(threadIdx.x / 8, threadIdx.x % 8)),
+          from(first + threadIdx.x / 8 * WIDTH * 2 + threadIdx.x % 8 * 16), row(threadIdx.x / 8) {}
+
+    // Starts the copies of COUNT rows; with ZEROS, rows from `valid` on become zeros.
+    template <int COUNT, bool ZEROS>
+    __device__ __forceinline__ void start(int valid) const {
+        static_assert(COUNT % STEP == 0 && STEP % 8 == 0, "every thread copies as often");
 #pragma unroll
-        for (int m = 0; m < MT; ++m)
-            load_matrix_4(a[m], tile + m * 16 * QK * 2 + swizzled<QK>(lane % 16, 2 * step + lane / 16));
-    }
-
-    __device__ __forceinline__ void of(int step, int lane, unsigned int (&a)[MT][4]) const {
-        if constexpr (HOLD)
-            for (int i = 0; i < 4; ++i) a[0][i] = held[step][0][i];
-        else
-            load(step, lane, a);
+        for (int i = 0; i < COUNT / STEP; ++i)
+#pragma unroll
+            for (int byte = 0; byte < WIDTH * 2; byte += 128) {
+                const int at = i * STEP * WIDTH * 2 + byte;
+                copy_async_16(to + at, from + at, !ZEROS || row + i * STEP < valid ? 16 : 0);
+            }
     }
 };
 
-// s = Q K^T for the warp's MT x 16 queries and KEYS keys.
-__device__ __forceinline__ void scores(const Queries& q, unsigned int k, int lane, float (&s)[MT][KEYS / 8][4]) {
+// The warp's queries, loaded once where 16 are few enough to stay in registers, and for every tile where not.
+struct Queries {
+    unsigned int place;
+    unsigned int held[HOLD ? QK / 16 : 1][MT][4];
+
+    __device__ __forceinline__ void load(int step, unsigned int (&a)[MT][4]) const {
+#pragma unroll
+        for (int m = 0; m < MT; ++m) load_matrix_4(a[m], stepped(place, step) + m * 16 * QK * 2);
+    }
+
+    __device__ __forceinline__ void of(int step, unsigned int (&a)[MT][4]) const {
+        if constexpr (HOLD)
+            for (int i = 0; i < 4; ++i) a[0][i] = held[step][0][i];
+        else
+            load(step, a);
+    }
+};
+
+// s = Q K^T for the warp's MT x 16 queries and KEYS keys; `place`: that of the lane's row of K.
+__device__ __forceinline__ void scores(const Queries& q, unsigned int place, float (&s)[MT][KEYS / 8][4]) {
 #pragma unroll
     for (int m = 0; m < MT; ++m)
 #pragma unroll
@@ -73,11 +92,11 @@ __device__ __forceinline__ void scores(const Queries& q, unsigned int k, int lan
 #pragma unroll
     for (int step = 0; step < QK / 16; ++step) {
         unsigned int a[MT][4];
-        q.of(step, lane, a);
+        q.of(step, a);
 #pragma unroll
         for (int n = 0; n < KEYS / 16; ++n) {
             unsigned int b[4];
-            load_matrix_4(b, k + n * 16 * QK * 2 + swizzled<QK>(lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
+            load_matrix_4(b, stepped(place, step) + n * 16 * QK * 2);
 #pragma unroll
             for (int m = 0; m < MT; ++m) {
                 mma_bf16(s[m][2 * n], a[m], b[0], b[1]);
@@ -87,9 +106,8 @@ __device__ __forceinline__ void scores(const Queries& q, unsigned int k, int lan
     }
 }
 
-// o += P V; P in the accumulators of the scores.
-__device__ __forceinline__ void values(unsigned int v, int lane, const float (&p)[MT][KEYS / 8][4],
-                                       float (&o)[MT][VD / 8][4]) {
+// o += P V; P in the accumulators of the scores; `place`: that of the lane's row of V.
+__device__ __forceinline__ void values(unsigned int place, const float (&p)[MT][KEYS / 8][4], float (&o)[MT][VD / 8][4]) {
 #pragma unroll
     for (int step = 0; step < KEYS / 16; ++step) {
         unsigned int a[MT][4];
@@ -101,7 +119,7 @@ __device__ __forceinline__ void values(unsigned int v, int lane, const float (&p
 #pragma unroll
         for (int n = 0; n < VD / 16; ++n) {
             unsigned int b[4];
-            load_matrix_4_transposed(b, v + step * 16 * VD * 2 + swizzled<VD>(lane % 16, 2 * n + lane / 16));
+            load_matrix_4_transposed(b, stepped(place, n) + step * 16 * VD * 2);
 #pragma unroll
             for (int m = 0; m < MT; ++m) {
                 mma_bf16(o[m][2 * n], a[m], b[0], b[1]);
@@ -121,34 +139,54 @@ __device__ __forceinline__ float quad_sum(float x) {
     return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
-// Scores of 16 queries to weights; `max` and `sum` are those of rows g and g + 8, scores times factor.
-__device__ __forceinline__ void softmax(float factor, float (&s)[KEYS / 8][4], float (&o)[VD / 8][4], float (&max)[2],
-                                        float (&sum)[2]) {
-    float largest[2];
+// What a warp has summed: of 16 m + g and 16 m + g + 8, its queries.
+struct Sums {
+    float o[MT][VD / 8][4];  // weighted values
+    float max[MT][2];        // the largest score, times factor
+    float sum[MT][2];        // weights of this thread's keys
+};
+
+// The largest score of each query so far, times factor; whether it is larger than before for any query of the warp.
+__device__ __forceinline__ bool larger(float factor, const float (&s)[MT][KEYS / 8][4], const Sums& sums, float (&max)[MT][2]) {
+    bool any = false;
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-        largest[h] = s[0][2 * h];
-#pragma unroll
-        for (int n = 0; n < KEYS / 8; ++n) largest[h] = fmaxf(largest[h], fmaxf(s[n][2 * h], s[n][2 * h + 1]));
-        largest[h] = fmaxf(max[h], quad_max(largest[h]) * factor);
-    }
-    if (__any_sync(0xffffffff, largest[0] > max[0] || largest[1] > max[1])) {
+    for (int m = 0; m < MT; ++m)
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            const float shrink = exp2_approximate(max[h] - largest[h]);
-            sum[h] *= shrink;
+            float largest = s[m][0][2 * h];
 #pragma unroll
-            for (int n = 0; n < VD / 8; ++n) o[n][2 * h] *= shrink, o[n][2 * h + 1] *= shrink;
-            max[h] = largest[h];
+            for (int n = 0; n < KEYS / 8; ++n) largest = fmaxf(largest, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
+            max[m][h] = quad_max(largest) * factor;
+            any |= max[m][h] > sums.max[m][h];
         }
-    }
+    return __any_sync(0xffffffff, any);
+}
+
+// Takes `max` for the largest scores, where they are larger.
+__device__ __forceinline__ void rescale(const float (&max)[MT][2], Sums& sums) {
 #pragma unroll
-    for (int n = 0; n < KEYS / 8; ++n)
+    for (int m = 0; m < MT; ++m)
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            s[n][i] = exp2_approximate(fmaf(s[n][i], factor, -max[i / 2]));
-            sum[i / 2] += s[n][i];
+        for (int h = 0; h < 2; ++h) {
+            const float largest = fmaxf(max[m][h], sums.max[m][h]), shrink = exp2_approximate(sums.max[m][h] - largest);
+            sums.sum[m][h] *= shrink;
+#pragma unroll
+            for (int n = 0; n < VD / 8; ++n) sums.o[m][n][2 * h] *= shrink, sums.o[m][n][2 * h + 1] *= shrink;
+            sums.max[m][h] = largest;
         }
+}
+
+// Scores to weights.
+__device__ __forceinline__ void weigh(float factor, float (&s)[MT][KEYS / 8][4], Sums& sums) {
+#pragma unroll
+    for (int m = 0; m < MT; ++m)
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; ++n)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                s[m][n][i] = exp2_approximate(fmaf(s[m][n][i], factor, -sums.max[m][i / 2]));
+                sums.sum[m][i / 2] += s[m][n][i];
+            }
 }
 
 // Scores of keys that a query does not see, `key` being the first of the tile and `last` the last that query 0 sees.
@@ -166,32 +204,65 @@ __device__ __forceinline__ void mask(int key, int last, int keys, int lane, floa
 
 // What the steps over tiles of keys share.
 struct Step {
-    const unsigned char *k, *v;
-    unsigned int k_tile, v_tile;
-    int keys, tiles, last, lane;  // `last`: the last key that the warp's first query sees
+    Copies<QK> k;
+    Copies<VD> v;
+    unsigned int k_place, v_place;
+    int keys, tiles, sees, lane;  // `sees`: the last key that the warp's last query sees
     float factor;
 
-    // One tile: K is under way when it starts, and the next K when it ends.
+    // The first half of a tile, up to its scores: K is under way when it starts, V and the next K when it ends. The rows
+    // behind the last key are read, too: of K they are masked, of V they become zeros.
     template <bool MASKED>
-    __device__ __forceinline__ void run(int tile, const Queries& queries, float (&o)[MT][VD / 8][4], float (&max)[MT][2], float (&sum)[MT][2]) const {
+    __device__ __forceinline__ void begin(int tile, const Queries& queries, float (&s)[MT][KEYS / 8][4]) {
         const int key = tile * KEYS;
-        // A warp whose last query sees none of these keys only helps to copy.
-        const bool works = !MASKED || key <= last + 16 * MT - 1;
-        float s[MT][KEYS / 8][4];
         copy_async_wait<0>();
         __syncthreads();  // K has arrived, and V has been used
-        fetch<VD, KEYS>(v_tile, v + (long long)key * VD * 2, keys - key);
+        v.start<KEYS, MASKED>(keys - key);
+        v.from += KEYS * VD * 2;
         copy_async_commit();
-        if (works) scores(queries, k_tile, lane, s);
+        if (!MASKED || key <= sees) scores(queries, k_place, s);
         copy_async_wait<0>();
         __syncthreads();  // V has arrived, and K has been used
-        if (tile + 1 < tiles) fetch<QK, KEYS>(k_tile, k + (long long)(key + KEYS) * QK * 2, keys - key - KEYS);
+        if (tile + 1 < tiles) k.start<KEYS, false>(0);
+        k.from += KEYS * QK * 2;
         copy_async_commit();
-        if (!works) return;
-        if (MASKED) mask(key, last, keys, lane, s);
-#pragma unroll
-        for (int m = 0; m < MT; ++m) softmax(factor, s[m], o[m], max[m], sum[m]);
-        values(v_tile, lane, s, o);
+    }
+
+    // The second half, with the largest scores known.
+    __device__ __forceinline__ void end(float (&s)[MT][KEYS / 8][4], Sums& sums) const {
+        weigh(factor, s, sums);
+        values(v_place, s, sums.o);
+    }
+
+    // The tiles up to `whole`, which every query sees whole. The largest scores grow in the first tiles and rarely later:
+    // that is no part of the inner loop.
+    __device__ __forceinline__ void unmasked(int whole, const Queries& queries, Sums& sums) {
+        int tile = 0;
+        while (tile < whole) {
+            float s[MT][KEYS / 8][4], max[MT][2];
+#pragma unroll 1
+            while (true) {
+                begin<false>(tile++, queries, s);
+                if (larger(factor, s, sums, max)) break;
+                end(s, sums);
+                if (tile == whole) return;
+            }
+            rescale(max, sums);
+            end(s, sums);
+        }
+    }
+
+    // The tiles behind `whole`.
+    __device__ __forceinline__ void masked(int whole, const Queries& queries, Sums& sums) {
+#pragma unroll 1
+        for (int tile = whole; tile < tiles; ++tile) {
+            float s[MT][KEYS / 8][4], max[MT][2];
+            begin<true>(tile, queries, s);
+            if (tile * KEYS > sees) continue;  // the warp only helps to copy
+            mask(tile * KEYS, sees - 16 * MT + 1, keys, lane, s);
+            if (larger(factor, s, sums, max)) rescale(max, sums);
+            end(s, sums);
+        }
     }
 };
 
@@ -205,40 +276,48 @@ attention_prefill(const unsigned char* __restrict__ q, const unsigned char* __re
     const int mine = first + warp * 16 * MT;  // the warp's first query
     const int before = keys - queries;        // keys that every query sees besides those of the chunk
     const int tiles = (min(keys, before + first + ROWS) + KEYS - 1) / KEYS;
-    const unsigned int q_tile = shared_address(shared), k_tile = q_tile + ROWS * QK * 2;
-    k += (long long)(head / group) * stride * QK * 2;
-    v += (long long)(head / group) * stride * VD * 2;
-    const Step step = {k, v, k_tile, k_tile + KEYS * QK * 2, keys, tiles, before + mine, lane, factor};
+    const unsigned int q_tile = shared_address(shared), k_tile = q_tile + ROWS * QK * 2, v_tile = k_tile + KEYS * QK * 2;
+    const long long kv_first = (long long)(head / group) * stride;
+    Step step = {{k_tile, k + kv_first * QK * 2},
+                 {v_tile, v + kv_first * VD * 2},
+                 k_tile + swizzled<QK>(lane / 16 * 8 + lane % 8, lane / 8 % 2),
+                 v_tile + swizzled<VD>(lane % 16, lane / 16),
+                 keys,
+                 tiles,
+                 before + mine + 16 * MT - 1,
+                 lane,
+                 factor};
 
-    fetch<QK, ROWS>(q_tile, q + ((long long)head * queries + first) * QK * 2, queries - first);
-    fetch<QK, KEYS>(k_tile, k, keys);
+    Copies<QK>(q_tile, q + ((long long)head * queries + first) * QK * 2).start<ROWS, true>(queries - first);
+    step.k.start<KEYS, false>(0);
+    step.k.from += KEYS * QK * 2;
     copy_async_commit();
 
     Queries held;
-    held.tile = q_tile + warp * 16 * MT * QK * 2;
+    held.place = q_tile + warp * 16 * MT * QK * 2 + swizzled<QK>(lane % 16, lane / 16);
     if (HOLD) {
         copy_async_wait<0>();
         __syncthreads();
 #pragma unroll
-        for (int i = 0; i < QK / 16; ++i) held.load(i, lane, held.held[HOLD ? i : 0]);
+        for (int i = 0; i < QK / 16; ++i) held.load(i, held.held[HOLD ? i : 0]);
     }
-    float o[MT][VD / 8][4] = {}, max[MT][2], sum[MT][2] = {};
+    Sums sums = {};
 #pragma unroll
-    for (int m = 0; m < MT; ++m) max[m][0] = max[m][1] = MINUS_INFINITY;
-    const int whole = (before + first + 1) / KEYS;  // tiles that every query of the block sees whole
-    for (int tile = 0; tile < whole; ++tile) step.run<false>(tile, held, o, max, sum);
-    for (int tile = whole; tile < tiles; ++tile) step.run<true>(tile, held, o, max, sum);
+    for (int m = 0; m < MT; ++m) sums.max[m][0] = sums.max[m][1] = MINUS_INFINITY;
+    const int whole = (before + first + 1) / KEYS;
+    step.unmasked(whole, held, sums);
+    step.masked(whole, held, sums);
 
 #pragma unroll
     for (int m = 0; m < MT; ++m)
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
             const int row = mine + 16 * m + g + 8 * h;
-            const float scale = 1 / quad_sum(sum[m][h]);
+            const float scale = 1 / quad_sum(sums.sum[m][h]);
             if (row >= queries) continue;
             float* to = out + ((long long)head * queries + row) * VD + 2 * t;
 #pragma unroll
             for (int n = 0; n < VD / 8; ++n)
-                *(float2*)(to + 8 * n) = make_float2(o[m][n][2 * h] * scale, o[m][n][2 * h + 1] * scale);
+                *(float2*)(to + 8 * n) = make_float2(sums.o[m][n][2 * h] * scale, sums.o[m][n][2 * h + 1] * scale);
         }
 }

@@ -143,13 +143,11 @@ gemm_mma(Operands of, float* __restrict__ c, uint4* partial, unsigned int* arriv
                 // The next stage has arrived, for all threads; and all have read this one.
                 copy_async_wait<STAGES - 2>();
                 __syncthreads();
+                write = read;
                 read = after(read);
             }
             fragments[(step + 1) % 2].load(a_at + read, b_at + read, scale_at + read, (step + 1) % K_STEPS);
-            if (step == 0) {
-                copier.next(write);
-                write = after(write);
-            }
+            if (step == 0) copier.next(write);
             fragments[step % 2].multiply_into(sums, step);
         }
     }
