@@ -29,6 +29,8 @@ pub struct Host {
 pub struct Dram {
     /// Reads by all cores of all sockets, each from its own memory, GB/s.
     pub read: Option<Figure>,
+    /// What the channels can deliver, GB/s, where [`Self::read`] is measured.
+    pub ceiling: Option<Figure>,
     /// Reads by one socket's cores from another socket's memory, GB/s.
     pub remote_read: Option<Figure>,
     /// GB of all sockets.

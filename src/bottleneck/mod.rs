@@ -5,20 +5,27 @@
 //! measurements ([`constants`], [`fit`], [`published`]). Nothing here does I/O, and no number is made up: what is not
 //! known is left out and named.
 
+pub mod analysis;
 pub mod constants;
 pub mod decode;
 pub mod figure;
 pub mod fit;
+mod from_run;
 pub mod host;
 pub mod placement;
 pub mod policy;
+pub mod prefill;
 pub mod projection;
 pub mod published;
 mod step;
+pub mod sweep;
+pub mod target;
+pub mod tensors;
 #[cfg(test)]
 mod tests;
 pub mod toml;
 
+pub use analysis::{Analysis, Question};
 pub use constants::Constants;
 pub use decode::decode;
 pub use figure::{Figure, Origin};

@@ -107,7 +107,7 @@ mod tests {
 
     fn dram() -> Dram {
         let figure = |value| Some(Figure::new(value, Origin::Measured, "test"));
-        Dram { read: figure(600.0), remote_read: figure(100.0), capacity: None }
+        Dram { read: figure(600.0), remote_read: figure(100.0), ..Dram::default() }
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Check<'_> {
             remote_read = remote_read.or(remote.map(figure));
         }
         let capacity = self.figure("dram.capacity_gb", table.capacity_gb)?;
-        Ok(Dram { read, remote_read, capacity })
+        Ok(Dram { read, remote_read, capacity, ceiling: None })
     }
 
     /// Local reads of all nodes, and reads of one socket from the others.

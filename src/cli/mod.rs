@@ -4,6 +4,7 @@
 //! 2 bad usage or input; `qualify` adds 3, inconclusive.
 
 mod baseline;
+mod bottleneck;
 mod clean;
 mod compare;
 mod env;
@@ -83,6 +84,8 @@ enum Verb {
     Order(order::Arguments),
     /// Show our products beside others', from a run with `--features peers`
     Peers(peers::Arguments),
+    /// Project tokens a second of a model: time by part, what binds, what would move it
+    Bottleneck(bottleneck::Arguments),
     /// Check every GPU kernel against the oracle, on the GPU that is here
     Selftest(selftest::Arguments),
     /// Remove the synthetic models that benches made
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Verb::Env(arguments) => done(env::run(&arguments, &output)),
         Verb::Topology(arguments) => done(topology::run(&arguments, &output)),
         Verb::LoadTime(arguments) => done(load_time::run(&arguments, &store, &output)),
+        Verb::Bottleneck(arguments) => done(bottleneck::run(&arguments, &store, &output)),
         Verb::Compare(arguments) => compare::run(&arguments, &store, &output),
         Verb::Qualify(arguments) => qualify::run(&arguments, &store, &output),
         Verb::Baseline(verb) => done(baseline::run(&verb, &store, &output)),

@@ -117,6 +117,7 @@ impl Monitor {
         );
         put("pcie_generation_max", device.max_pcie_link_gen().ok().map(Value::from));
         put("pcie_lanes_max", device.max_pcie_link_width().ok().map(Value::from));
+        put("memory_total_bytes", device.memory_info().ok().map(|memory| memory.total.into()));
         put("ecc_enabled", device.is_ecc_enabled().ok().map(|ecc| ecc.currently_enabled.into()));
         let errors =
             |kind| device.total_ecc_errors(kind, EccCounter::Volatile).ok().map(Value::from);

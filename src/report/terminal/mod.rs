@@ -1,5 +1,6 @@
 //! Reports as text: for a terminal of any width, or for a pipe.
 
+pub mod bottleneck;
 pub mod compare;
 mod environment;
 mod figure;

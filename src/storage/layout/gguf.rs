@@ -1,10 +1,11 @@
 //! One GGUF file's header: which tensor lies where. No tensor data is read.
 //!
 //! Format (`docs/gguf.md` of ggml-org/ggml), little endian: `GGUF`, version, number of tensors, number of key-value
-//! pairs; the pairs; the tensors' names, shapes, types and offsets; then, aligned, their data. Values are skipped
-//! except for the alignment. The file comes from outside: every count is bounded by the bytes that are left, and the
+//! pairs; the pairs; the tensors' names, shapes, types and offsets; then, aligned, their data. For the layout values are
+//! skipped except for the alignment; [`metadata`] reads those that tell the model's shapes. The file comes from outside: every count is bounded by the bytes that are left, and the
 //! header by [`MAX_HEADER_BYTES`], before anything is allocated or looped over.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -65,13 +66,17 @@ pub fn read_from(file: &File, path: &Path) -> Result<Header> {
         file.rewind()?;
         parse(BufReader::new(file), file_bytes)
     });
-    parsed.map_err(|fault| match fault {
+    parsed.map_err(|fault| explain(fault, path))
+}
+
+fn explain(fault: Fault, path: &Path) -> Error {
+    match fault {
         Fault::Malformed(what) => malformed(path, &what),
         Fault::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             malformed(path, "it ends in the middle of its header")
         }
         Fault::Io(e) => Error::path("read the header of", path, e),
-    })
+    }
 }
 
 fn malformed(path: &Path, what: &str) -> Error {
@@ -81,20 +86,63 @@ fn malformed(path: &Path, what: &str) -> Error {
     )
 }
 
+/// A value of a key-value pair.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meta {
+    /// A whole number that is not negative.
+    Number(u64),
+    /// A text.
+    Text(String),
+    /// An array of so many values.
+    Length(u64),
+}
+
+/// Longest text of a pair that is kept, in bytes: templates and licences are longer.
+const MAX_TEXT_BYTES: usize = 256;
+
+/// The key-value pairs of the GGUF file `path` that are whole numbers, short texts or arrays, of these the length.
+///
+/// # Errors
+/// When the file can't be read, or does not begin with a well-formed GGUF header.
+pub fn metadata(path: &Path) -> Result<BTreeMap<String, Meta>> {
+    let file = open_regular(path)?;
+    let file_bytes = file.metadata().map_err(|e| Error::path("examine", path, e))?.len();
+    pairs(BufReader::new(file), file_bytes).map_err(|fault| explain(fault, path))
+}
+
+fn pairs(source: impl Read, file_bytes: u64) -> Result<BTreeMap<String, Meta>, Fault> {
+    let mut input = Input { source, at: 0, end: file_bytes.min(MAX_HEADER_BYTES) };
+    let (_, pair_count) = start(&mut input)?;
+    let mut pairs = BTreeMap::new();
+    for _ in 0..pair_count {
+        let key = input.string()?;
+        let kind = input.u32()?;
+        if let Some(value) = input.value(kind)? {
+            pairs.insert(key, value);
+        }
+    }
+    Ok(pairs)
+}
+
+/// Reads up to the pairs: the number of tensors and of pairs.
+fn start<R: Read>(input: &mut Input<R>) -> Result<(u64, u64), Fault> {
+    if &input.bytes::<4>()? != b"GGUF" {
+        return Err(Fault::Malformed("it does not start with GGUF".into()));
+    }
+    let version = input.u32()?;
+    if !VERSIONS.contains(&version) {
+        return Err(Fault::Malformed(format!(
+            "it has version {version}; versions 2 and 3 in little endian are known"
+        )));
+    }
+    Ok((input.u64()?, input.u64()?))
+}
+
 /// Parses the header at the start of `source`, which belongs to a file of `file_bytes`.
 fn parse(source: impl Read, file_bytes: u64) -> Result<Header, Fault> {
     let mut input = Input { source, at: 0, end: file_bytes.min(MAX_HEADER_BYTES) };
     let bad = |what: String| Err(Fault::Malformed(what));
-    if &input.bytes::<4>()? != b"GGUF" {
-        return bad("it does not start with GGUF".into());
-    }
-    let version = input.u32()?;
-    if !VERSIONS.contains(&version) {
-        return bad(format!(
-            "it has version {version}; versions 2 and 3 in little endian are known"
-        ));
-    }
-    let (tensor_count, pair_count) = (input.u64()?, input.u64()?);
+    let (tensor_count, pair_count) = start(&mut input)?;
     let mut alignment = DEFAULT_ALIGNMENT;
     for _ in 0..pair_count {
         let key = input.string()?;
@@ -215,6 +263,37 @@ impl<R: Read> Input<R> {
         } else {
             Ok(())
         }
+    }
+
+    /// A value of type `kind`, where it is of a sort that is kept.
+    fn value(&mut self, kind: u32) -> Result<Option<Meta>, Fault> {
+        // u8, u16, u32 and u64; then i32 and i64, of which negative ones tell nothing here.
+        let number = match kind {
+            0 => u64::from(self.bytes::<1>()?[0]),
+            2 => u64::from(u16::from_le_bytes(self.bytes()?)),
+            4 => u64::from(self.u32()?),
+            10 => self.u64()?,
+            5 => {
+                return Ok(u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().map(Meta::Number));
+            }
+            11 => {
+                return Ok(u64::try_from(i64::from_le_bytes(self.bytes()?)).ok().map(Meta::Number));
+            }
+            8 => {
+                let text = self.string()?;
+                return Ok((text.len() <= MAX_TEXT_BYTES).then_some(Meta::Text(text)));
+            }
+            9 => {
+                let (inner, count) = (self.u32()?, self.u64()?);
+                match scalar_bytes(inner) {
+                    Some(bytes) => self.skip(count.saturating_mul(bytes))?,
+                    None => (0..count).try_for_each(|_| self.skip_value(inner, 1))?,
+                }
+                return Ok(Some(Meta::Length(count)));
+            }
+            other => return self.skip_value(other, 0).map(|()| None),
+        };
+        Ok(Some(Meta::Number(number)))
     }
 
     /// Passes over a value of type `kind`.
