@@ -366,6 +366,74 @@ fn env_reads_another_root_and_refuses_what_is_none() {
     results.run(&["env", "--root", file]).refused(&["not a directory", "proc/"]);
 }
 
+/// A matrix of two nodes, one value of it invalid, and a curve with its knee.
+fn with_figures() -> Results {
+    let results = Results::empty();
+    let cell = |row: &str, column: &str, value: f64| {
+        let name = format!("dram/matrix/read/{row}-{column}");
+        let mut record = metric(&name, "dram", "GB/s", value, None);
+        record["details"]["cell"] = json!({
+            "matrix": "dram/matrix/read", "row_title": "cores of", "column_title": "memory of",
+            "row": row, "column": column,
+        });
+        record
+    };
+    let mut invalid = cell("p1n0", "p1n0", 9e9);
+    invalid["state"] = json!("invalid");
+    invalid["reason"] = json!("beats its ceiling");
+    let mut curve = metric("dram/latency/loaded/all-cores", "dram", "ns", 250.0, None);
+    curve["details"]["curve"] = json!({
+        "x": {"name": "load", "unit": "GB/s", "division": "linear"},
+        "y": {"name": "latency", "unit": "ns", "division": "linear"},
+        "series": [{"name": "", "points": [[1.0, 100.0], [30.0, 140.0], [40.0, 250.0]]}],
+        "knee": [30.0, 140.0],
+    });
+    let cells = vec![
+        metric("dram/read/all-cores", "dram", "GB/s", 80.0, None),
+        cell("p0n0", "p0n0", 41.5),
+        cell("p0n0", "p1n0", 23.4),
+        cell("p1n0", "p0n0", 24.6),
+        invalid,
+        curve,
+    ];
+    results.write("2026-11-24T10-00-00Z", "dram.json", &bench("dram", "nps1", true, cells));
+    results
+}
+
+#[test]
+fn report_prints_matrices_and_curves_and_draws_them() {
+    let results = with_figures();
+    let ran = results.run(&["report"]);
+    ran.shows(&["dram/matrix/read, GB/s: cores of (down), memory of (across)", "41.5", "23.4"]);
+    ran.shows(&[
+        "knee: 140 ns at 30 GB/s",
+        "dram/matrix/read/p1n0-p1n0 is invalid: beats its ceiling",
+    ]);
+    // A matrix stands for its metrics: no line of the table repeats them.
+    assert!(!ran.out.contains("matrix/read/p0n0"), "{}", ran.out);
+    let report = results.run(&["report", "--json"]).json("report");
+    let dram =
+        report["parts"].as_array().unwrap().iter().find(|part| part["part"] == "dram").unwrap();
+    assert_eq!(dram["figures"][0]["matrix"]["values"], json!([[41.5, 23.4], [24.6, null]]));
+
+    let directory = results.0.path().join("pictures");
+    results.run(&["report", "--svg", directory.to_str().unwrap()]).shows(&["41.5"]);
+    let picture = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+    assert!(picture("dram-matrix-read.svg").contains("memory of p1n0: 23.4"));
+    assert!(picture("dram-latency-loaded-all-cores.svg").contains("knee: 30 GB/s"));
+    let file = directory.join("dram-matrix-read.svg").join("below");
+    results.run(&["report", "--svg", file.to_str().unwrap()]).refused(&["can't create"]);
+}
+
+#[test]
+fn topology_is_a_tree_or_a_picture() {
+    let results = Results::empty();
+    results.run(&["topology"]).shows(&["Host: sockets", "NUMA nodes"]);
+    let picture = results.run(&["topology", "--svg"]);
+    picture.shows(&["<svg", "Socket", "</svg>"]);
+    assert_eq!(results.run(&["topology", "--svg", "--json"]).code, 2);
+}
+
 /// Three boots a side of two metrics: one falls by a fifth in B, one stays.
 fn two_settings() -> Results {
     let results = Results::empty();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::chase::{Cycle, LINE};
 use super::roles::Pair;
-use super::sweep;
+use super::{size, sweep};
 use crate::host::cpus::affinity;
 use crate::host::{Buffer, Caches, Pages, Policy, Root, Workers};
 use crate::measure::{Elapsed, Subject};
@@ -24,9 +24,13 @@ pub const ACCESSES: u64 = 1 << 16;
 /// Part of the memory that has to be in huge pages for a figure that says so.
 const HUGE_ENOUGH: f64 = 0.95;
 
-/// Bytes of a cycle that no cache of `cpu` holds.
-pub fn bytes_beyond_caches(cpu: usize) -> usize {
-    (OF_CACHE * Caches::of(&[cpu]).last_level_total).max(LEAST)
+/// Bytes of a cycle that no cache of `cpu` holds, or what the user asks for.
+///
+/// # Errors
+/// When the user asks for what can't be had.
+pub fn bytes_beyond_caches(cpu: usize) -> Result<usize> {
+    let enough = (OF_CACHE * Caches::of(&[cpu]).last_level_total).max(LEAST);
+    Ok(size::requested()?.unwrap_or(enough))
 }
 
 /// A cache level whose latency is a metric of its own.
@@ -97,7 +101,7 @@ impl Latency {
     /// [`Error::Unavailable`] when such pages can't be had; otherwise when memory is short or threads can't be pinned.
     pub fn new(pages: Pages) -> Result<Self> {
         let cpu = first_cpu()?;
-        Self::sized(Self::id(pages), pages, cpu, bytes_beyond_caches(cpu), None)
+        Self::sized(Self::id(pages), pages, cpu, bytes_beyond_caches(cpu)?, None)
     }
 
     /// Prepares a cycle that stays in a cache.
@@ -107,9 +111,7 @@ impl Latency {
     pub fn cached(level: Level) -> Result<Self> {
         let cpu = first_cpu()?;
         let bytes = level.bytes(cpu)?;
-        let mut latency = Self::sized(level.metric(), Pages::Transparent, cpu, bytes, None)?;
-        latency.cache = Cache::Hot;
-        Ok(latency)
+        Self::sized(level.metric(), Pages::Transparent, cpu, bytes, None)
     }
 
     /// Prepares a cycle in memory of one node, walked by a core of another, for the metric `id`.
@@ -118,7 +120,7 @@ impl Latency {
     /// As [`Self::new`]; also [`Error::Unavailable`] when binding is denied.
     pub fn on_pair(id: MetricId, pair: &Pair, pages: Pages) -> Result<Self> {
         let cpu = pair.cpus.first().copied().unwrap_or(0);
-        let mut latency = Self::sized(id, pages, cpu, bytes_beyond_caches(cpu), Some(pair.to))?;
+        let mut latency = Self::sized(id, pages, cpu, bytes_beyond_caches(cpu)?, Some(pair.to))?;
         latency.notes = pair.notes();
         Ok(latency)
     }
@@ -130,7 +132,7 @@ impl Latency {
     /// As [`Self::new`]; [`Error::Wrong`] when a cycle is broken.
     pub fn swept(pages: Pages) -> Result<Self> {
         let cpu = first_cpu()?;
-        let bytes = bytes_beyond_caches(cpu);
+        let bytes = bytes_beyond_caches(cpu)?;
         let mut latency = Self::sized(Self::sweep_id(pages), pages, cpu, bytes, None)?;
         let curve = sweep::measure(&latency.workers, &mut latency.cycle, bytes)?;
         latency.note(CURVE, serde_json::to_value(curve).unwrap_or_default());
@@ -158,7 +160,7 @@ impl Latency {
         if pages == Pages::Transparent {
             refuse_without_huge_pages()?;
         }
-        let workers = Workers::on(&[cpu])?;
+        let (workers, caches) = (Workers::on(&[cpu])?, Caches::of(&[cpu]));
         let policy = node.map_or(Policy::FirstTouch, Policy::Node);
         let buffer = Buffer::placed(bytes, pages, &policy)?;
         // The pinned thread touches the pages, so that they lie on its node.
@@ -181,7 +183,7 @@ impl Latency {
                 workers,
                 node,
                 cycle,
-                cache: Cache::Cold,
+                cache: if bytes > caches.last_level_total { Cache::Cold } else { Cache::Hot },
                 huge_fraction,
                 brief: false,
                 notes: BTreeMap::new(),

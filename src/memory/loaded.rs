@@ -77,7 +77,7 @@ impl LoadedLatency {
     /// [`Error::Unavailable`] with one worker only; otherwise when memory is short.
     pub fn new(workers: Arc<Workers>, at: Load) -> Result<Self> {
         let chaser = workers.cpus().first().copied().unwrap_or(0);
-        let mut loaded = Self::sized(workers, bytes_beyond_caches(chaser), SLICE)?;
+        let mut loaded = Self::sized(workers, bytes_beyond_caches(chaser)?, SLICE)?;
         loaded.at = at;
         for pause in PAUSES {
             let point = loaded.point(pause);

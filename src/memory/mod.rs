@@ -17,6 +17,7 @@ mod plan;
 mod roles;
 mod scaling;
 mod shared_node;
+mod size;
 mod stream;
 mod sweep;
 

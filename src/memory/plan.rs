@@ -10,7 +10,7 @@ use super::latency::{Latency, Level, refuse_without_huge_pages};
 use super::loaded::{Load, LoadedLatency};
 use super::roles::{Pair, Role, pairs, representative};
 use super::stream::{Home, Loop, Stream};
-use super::{ceiling, scaling, shared_node};
+use super::{ceiling, scaling, shared_node, size};
 use crate::Result;
 use crate::host::cpus::{Cores, affinity};
 use crate::host::{Pages, Root, Topology, Workers};
@@ -24,17 +24,18 @@ const MANY_PAIRS: usize = 64;
 /// Adds every DRAM metric of the plan's profile.
 ///
 /// # Errors
-/// When the workers can't be started: `HOSTDYNO_THREADS` is unusable, or pinning is denied.
+/// When the workers can't be started (`HOSTDYNO_THREADS` is unusable, or pinning is denied), or `HOSTDYNO_DRAM_SIZE` is no
+/// size that is free.
 pub fn plan(plan: &mut Plan) -> Result<()> {
+    size::requested()?;
     let workers = Arc::new(Workers::new()?);
+    let topology = Topology::discover();
+    let mut pairs = pairs(&topology, &affinity()?);
+    // A quota, or the user, limits the threads of a node as it does those of the host.
+    pairs.iter_mut().for_each(|pair| pair.cpus.truncate(workers.count()));
+    let ceiling = DramCeiling::of(&Root::host());
+    let host = Host { topology, pairs, ceiling, workers: workers.clone() };
     let quick = plan.profile() == Profile::Quick;
-    let host = Host {
-        pairs: Vec::new(),
-        topology: Topology::discover(),
-        ceiling: DramCeiling::of(&Root::host()),
-        workers: workers.clone(),
-    };
-    let host = Host { pairs: host.pairs(&affinity()?), ..host };
     host.whole(plan, if quick { &Loop::MAIN } else { &Loop::ALL });
     for pages in [Pages::Transparent, Pages::Small, Pages::Huge, Pages::Giant] {
         plan.add(Latency::id(pages), Part::Dram, Unit::Nanoseconds, move || Latency::new(pages));
@@ -71,13 +72,6 @@ struct Host {
 }
 
 impl Host {
-    /// Every pair of nodes, with no more CPUs than there are workers: a quota counts here too.
-    fn pairs(&self, allowed: &[usize]) -> Vec<Pair> {
-        let mut pairs = pairs(&self.topology, allowed);
-        pairs.iter_mut().for_each(|pair| pair.cpus.truncate(self.workers.count()));
-        pairs
-    }
-
     /// All cores, each with memory that it touched first.
     fn whole(&self, plan: &mut Plan, loops: &[Loop]) {
         for &kind in loops {
@@ -160,7 +154,93 @@ impl Host {
         };
         let kinds = [Pages::Transparent, Pages::Small, Pages::Huge, Pages::Giant];
         let kinds: &[Pages] = if thorough { &kinds } else { &[default_pages()] };
-        let too_many = !thorough && self.pairs.len() > MANY_PAIRS;
+        let cause = match self.pairs.len() {
+            0 => Some(Role::NodeLocal.missing(&self.topology)),
+            count if count > MANY_PAIRS && !thorough => {
+                Some(format!("{count} pairs of nodes: HOSTDYNO_PROFILE=thorough measures them"))
+            }
+            _ => None,
+        };
+        for &kind in loops {
+            let (workers, ceiling) = (self.workers.clone(), self.ceiling.clone());
+            let topology = self.topology.clone();
+            plan.add(kind.metric(), Part::Dram, Unit::GigaBytes, move || {
+                let ceiling = match kind {
+                    Loop::Read => ceiling.with_links(&topology, workers.cpus())?,
+                    _ => ceiling,
+                };
+                Stream::new(workers, kind, ceiling)
+            });
+        }
+    }
+
+    /// All cores read memory that is placed by other rules.
+    fn policies(&self, plan: &mut Plan) {
+        let nodes: Vec<usize> = self.topology.usable_nodes().map(|node| node.index).collect();
+        let own = |cpu: &usize| self.topology.node_of(*cpu).map(|node| node.index);
+        let each: Option<Vec<usize>> = self.workers.cpus().iter().map(own).collect();
+        let each = each.filter(|own| own.iter().all(|node| nodes.contains(node)));
+        let several = nodes.len() > 1;
+        for (name, home, cause) in [
+            (
+                "all-nodes-local",
+                each.map(Home::Each),
+                "a core belongs to no node whose memory this process may use",
+            ),
+            (
+                "interleaved",
+                several.then_some(Home::Interleaved(nodes)),
+                "one NUMA node: nothing to interleave",
+            ),
+            (
+                "first-touch-by-one",
+                several.then_some(Home::FirstWorker),
+                "one NUMA node: whoever touches first, it is the same node",
+            ),
+        ] {
+            let id = MetricId::new(["dram", Loop::Read.name(), name]);
+            let Some(home) = home else {
+                plan.skip(id, Part::Dram, Unit::GigaBytes, cause);
+                continue;
+            };
+            let (workers, ceiling) = (self.workers.clone(), self.ceiling.clone());
+            plan.add(id.clone(), Part::Dram, Unit::GigaBytes, move || {
+                Stream::at(id, workers, Loop::Read, &home, ceiling)
+            });
+        }
+    }
+
+    /// Reads and latency for each role that two nodes can have; one pair stands for its role.
+    fn roles(&self, plan: &mut Plan) {
+        for role in Role::ALL {
+            let read = MetricId::new(["dram", Loop::Read.name(), role.name()]);
+            let latency = MetricId::new(["dram", "latency", role.name()]);
+            let Some(pair) = representative(&self.topology, &self.pairs, role) else {
+                let cause = role.missing(&self.topology);
+                plan.skip(read, Part::Dram, Unit::GigaBytes, cause.clone());
+                plan.skip(latency, Part::Dram, Unit::Nanoseconds, cause);
+                continue;
+            };
+            let same = pair.clone();
+            plan.add(read.clone(), Part::Dram, Unit::GigaBytes, move || {
+                Stream::on_pair(read, &pair, Loop::Read)
+            });
+            plan.add(latency.clone(), Part::Dram, Unit::Nanoseconds, move || {
+                Latency::on_pair(latency, &same, default_pages())
+            });
+        }
+    }
+
+    /// Each node's cores with each node's memory, a metric a pair; and the sign of what the firmware did.
+    fn matrices(&self, plan: &mut Plan) {
+        let thorough = plan.profile() == Profile::Thorough;
+        let loops: &[Loop] = if thorough {
+            &[Loop::Read, Loop::WriteNt, Loop::CopyNt, Loop::TriadNt]
+        } else {
+            &[Loop::Read]
+        };
+        let kinds = [Pages::Transparent, Pages::Small, Pages::Huge, Pages::Giant];
+        let kinds: &[Pages] = if thorough { &kinds } else { &[default_pages()] };
         let cause = |name: &str| {
             if too_many {
                 let count = self.pairs.len();
@@ -174,8 +254,8 @@ impl Host {
         };
         for &kind in loops {
             let matrix = MetricId::new(["dram", "matrix", kind.name()]);
-            if let Some(cause) = cause(kind.name()) {
-                plan.skip(matrix, Part::Dram, Unit::GigaBytes, cause);
+            if let Some(cause) = &cause {
+                plan.skip(matrix, Part::Dram, Unit::GigaBytes, cause.clone());
                 continue;
             }
             for pair in self.pairs.iter().cloned() {
@@ -189,8 +269,8 @@ impl Host {
         }
         for &pages in kinds {
             let matrix = MetricId::new(["dram", "matrix", "latency", pages.name()]);
-            if let Some(cause) = cause("latency") {
-                plan.skip(matrix, Part::Dram, Unit::Nanoseconds, cause);
+            if let Some(cause) = &cause {
+                plan.skip(matrix, Part::Dram, Unit::Nanoseconds, cause.clone());
                 continue;
             }
             for pair in self.pairs.iter().cloned() {

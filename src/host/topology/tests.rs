@@ -79,6 +79,38 @@ fn sparse_indices_stay_what_they_are() {
 }
 
 #[test]
+fn garbled_files_leave_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, bytes: &[u8]| {
+        let at = dir.path().join(path);
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        std::fs::write(at, bytes).unwrap();
+    };
+    write("sys/devices/system/cpu/online", b"0-3");
+    write("sys/devices/system/node/online", b"0-3");
+    write("sys/devices/system/cpu/cpu0/topology/physical_package_id", b"-1");
+    write("sys/devices/system/cpu/cpu1/topology/physical_package_id", b"\xff\xfe");
+    write("sys/devices/system/cpu/cpu2/cache/index0/size", b"huge");
+    // A good node, one whose list is no list, one whose files are none, and one that has nothing.
+    write("sys/devices/system/node/node0/cpulist", b"0-3");
+    write("sys/devices/system/node/node0/meminfo", b"Node 0 MemTotal: 2048 kB");
+    write("sys/devices/system/node/node0/distance", b"10 32 32 32");
+    write("sys/devices/system/node/node1/cpulist", b"4-1,x");
+    write("sys/devices/system/node/node1/meminfo", b"Node 1 MemTotal: lots kB");
+    write("sys/devices/system/node/node1/distance", b"10 far 32 32");
+    std::fs::create_dir_all(dir.path().join("sys/devices/system/node/node2/cpulist")).unwrap();
+    write("proc/self/status", b"Mems_allowed_list:\tall of them\n");
+    write("proc/cpuinfo", b"vendor_id AuthenticAMD");
+    let host = Topology::from_sysfs(&Root::at(dir.path()));
+    assert_eq!((host.nodes.len(), host.cores.len()), (4, 4));
+    assert_eq!(host.usable_nodes().map(|node| node.index).collect::<Vec<_>>(), [0]);
+    assert_eq!((host.nodes[1].memory_bytes, host.nodes[2].cpus.len()), (0, 0));
+    assert!(host.distances.is_empty(), "a table with holes is none");
+    assert_eq!(host.inference.to_string(), "unknown");
+    assert!(host.tree().contains("Node 3: 0.0 GiB, no CPUs"), "{}", host.tree());
+}
+
+#[test]
 fn nothing_at_all_is_no_panic() {
     let host = Topology::from_sysfs(&Root::at("/nowhere"));
     assert!(host.packages.is_empty() && host.nodes.is_empty() && host.cores.is_empty());

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::super::ceiling::DramCeiling;
 use super::super::kernels::Kernels;
+use super::super::size;
 use crate::host::pages::{self, HUGE};
 use crate::host::{Buffer, Caches, Disjoint, Pages, Policy, Root, Worker, Workers};
 use crate::record::MetricId;
@@ -180,14 +181,22 @@ impl Setup {
         let cache_bytes = Caches::of(workers.cpus()).last_level_total;
         let (read, written) = kind.streams();
         let streams = (read + written) as usize;
-        let wanted = (OF_CACHE * cache_bytes).max(LEAST_SLICE * workers.count());
+        let requested = size::requested()?;
+        let enough = (OF_CACHE * cache_bytes).max(LEAST_SLICE * workers.count());
+        let wanted = requested.unwrap_or(enough);
         let root = Root::host();
         let free = pages::available(&root).unwrap_or(u64::MAX);
         // On one node the host's own figure is the better one.
         let several =
-            Root::host().list("/sys/devices/system/node/has_memory").is_some_and(|n| n.len() > 1);
+            root.list("/sys/devices/system/node/has_memory").is_some_and(|nodes| nodes.len() > 1);
         let free_on = |node| if several { pages::available_on(&root, node) } else { None };
         let room = usize::try_from(home.room(workers.count(), free, free_on)).unwrap_or(usize::MAX);
+        if requested.is_some_and(|bytes| bytes > room / streams) {
+            return Err(Error::input(
+                format!("{streams} streams of {} MiB do not fit into free memory", wanted >> 20),
+                format!("Set {} to less", size::VARIABLE),
+            ));
+        }
         let bytes = wanted.min(room / streams);
         if bytes < LEAST_OF_CACHE * cache_bytes {
             return Err(Error::Unavailable(format!(
