@@ -146,14 +146,15 @@ mod tests {
             work: Work { flops: 4_000, bytes_read: 1_000, ..Work::default() },
             ..fixture::ok("gemm/cpu/bf16/m1n2k3", 50.0)
         };
-        let run = fixture::run(vec![
+        let metrics = vec![
             fixture::ok("gemm/cpu/int8/m64n64k64", 0.5),
             fixture::ok("gemm/gpu0/int8/m64n64k64", 500.0),
             decode,
             peer("gemm/openblas/f32/m64n64k64", 0.25),
             peer("gemm/openblas/f32/m1n2k3", 0.1),
             fixture::ok("attention/cpu/bf16/m64n64k64", 0.5),
-        ]);
+        ];
+        let run = fixture::run(vec![fixture::bench("gemm", metrics)]);
         let peers = Peers::new(&run);
         assert_eq!(peers.rows.len(), 2);
         let [big, small] = peers.rows.as_slice() else { panic!("{peers:?}") };
@@ -168,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_run_without_peers_has_no_rows() {
-        let run = fixture::run(vec![fixture::ok("gemm/cpu/int8/m64n64k64", 0.5)]);
+        let metrics = vec![fixture::ok("gemm/cpu/int8/m64n64k64", 0.5)];
+        let run = fixture::run(vec![fixture::bench("gemm", metrics)]);
         assert!(Peers::new(&run).rows.is_empty());
     }
 }
