@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::constants::Constants;
 use super::decode::decode;
+use super::experts_check::ExpertsChecked;
 use super::host::Host;
 use super::placement::Placement;
 use super::policy::Policy;
@@ -67,6 +68,8 @@ pub struct Analysis {
     pub target: Option<Target>,
     /// What was varied.
     pub sweeps: Vec<Sweep>,
+    /// Of a run: layers of experts as measured and as projected from another model's.
+    pub experts: Vec<ExpertsChecked>,
 }
 
 /// A model in a few figures.
@@ -88,6 +91,8 @@ pub struct ModelLine {
     pub kv_bytes: f64,
     /// Mean bits a weight.
     pub bits: f64,
+    /// Most tokens of a sequence.
+    pub context: usize,
 }
 
 /// Decode under one policy.
@@ -139,6 +144,7 @@ impl Analysis {
                 read_gb: Class::ALL.iter().map(|c| model.bytes_read(*c, mix, 1)).sum::<f64>() / 1e9,
                 kv_bytes: model.kv_bytes(setup.kv, 1),
                 bits: sweeps::mean_bits(model, mix),
+                context: model.context,
             },
             host: host.name.clone(),
             inputs: host.inputs(),
@@ -158,6 +164,7 @@ impl Analysis {
             placement,
             decode: decode_step,
             target,
+            experts: vec![],
         })
     }
 }

@@ -94,11 +94,9 @@ impl Work<'_> {
         self.model.decode_attention_flops(self.setup.context) * self.setup.batch as f64
     }
 
-    /// Seconds of attention where memory moves `bytes_per_s`: the longer of cache and operations.
-    fn attention(&self, bytes_per_s: f64) -> f64 {
-        let flops =
-            self.attention_flops() / (self.constants.attention_flops_per_byte * bytes_per_s);
-        flops.max(self.kv_bytes() / bytes_per_s)
+    /// Seconds of attention: the longer of reading the cache and of the operations.
+    fn attention(&self, bytes_per_s: f64, flops_per_s: f64) -> f64 {
+        (self.attention_flops() / flops_per_s).max(self.kv_bytes() / bytes_per_s)
     }
 
     fn on_device(&self, step: &mut Step, gpu: &Gpu) {
@@ -118,12 +116,19 @@ impl Work<'_> {
                 let inputs = [("VRAM read of a GPU, GB/s", &rate)];
                 step.add(Part::Vram, format!("{:.2} GB of weights", weights / 1e9), busy, &inputs);
                 self.products(step, gpu, busy.seconds);
-                let share = fitted(self.constants.attention_flops_per_byte);
-                let attention = Busy { seconds: self.attention(attained), least: 0.0 };
-                let inputs = [
-                    ("VRAM read of a GPU, GB/s", &rate),
-                    ("attention, FLOP a byte of VRAM read", &share),
-                ];
+                let cache = ("VRAM read of a GPU, GB/s", &rate);
+                let per_byte = fitted(self.constants.attention_flops_per_byte);
+                let (flops_per_s, known) = match &gpu.attention_tflops {
+                    Some(own) => {
+                        (own.value * 1e12 * ranks, ("GPU attention in decode, TFLOP/s", own))
+                    }
+                    None => (
+                        per_byte.value * attained,
+                        ("attention, FLOP a byte of VRAM read", &per_byte),
+                    ),
+                };
+                let attention = Busy { seconds: self.attention(attained, flops_per_s), least: 0.0 };
+                let inputs = [known, cache];
                 let what = format!("attention over {} tokens", setup.context);
                 step.add(Part::GpuCompute, what, attention, &inputs);
             }
@@ -209,7 +214,8 @@ impl Work<'_> {
             busy,
             &inputs,
         );
-        let attention = Busy { seconds: self.attention(attained), least: 0.0 };
+        let flops_per_s = self.constants.attention_flops_per_byte * attained;
+        let attention = Busy { seconds: self.attention(attained, flops_per_s), least: 0.0 };
         let what = format!("attention over {} tokens", self.setup.context);
         let per_byte = fitted(self.constants.attention_flops_per_byte);
         let inputs =

@@ -20,7 +20,8 @@ impl Host {
         let sockets = record.map_or(1, |host| host.topology.packages.len().max(1));
         let nodes = record
             .map_or(1, |host| host.topology.nodes.iter().filter(|n| n.memory_bytes > 0).count());
-        let near = found.figure("dram/read/all-cores");
+        let near =
+            found.figure("dram/read/all-nodes-local").or(found.figure("dram/read/all-cores"));
         let remote = found.figure("dram/read/remote-package");
         // One pair of nodes was measured; those of a socket read at the same time.
         let a_socket = (nodes / sockets).max(1) as f64;
@@ -34,6 +35,7 @@ impl Host {
                 read: near,
                 remote_read: remote
                     .map(|figure| Figure { value: figure.value * a_socket, ..figure }),
+                interleaved_read: found.figure("dram/read/interleaved"),
                 capacity: capacity.map(|kib| {
                     Figure::new(kib * 1024.0 / 1e9, Origin::Measured, "memory.total_kib")
                 }),
@@ -113,12 +115,37 @@ impl<'a> Found<'a> {
             vram_read: self.figure(&format!("vram/read/{gpu}")),
             capacity: capacity.map(|bytes| Figure::new(bytes / 1e9, Origin::Measured, "NVML")),
             tflops: self.fastest(&format!("gemm/{gpu}/bf16/"), |_| true),
+            attention_tflops: self.decode_attention(&gpu),
             pcie: self.fastest(&format!("pcie/h2d/pinned/{gpu}/"), |_| true),
             peer: self.figure(&format!("pcie/peer/{gpu}")),
             kernel_us: self.microseconds(&format!("launch/graph-node/{gpu}")),
             crossing_us: self.microseconds(&format!("pcie/latency/h2d/{gpu}/4KiB")),
             all_reduce_us: None,
         })
+    }
+
+    /// Operations a second of the fastest latent attention of decode in bf16, else of any other.
+    fn decode_attention(&self, gpu: &str) -> Option<Figure> {
+        let begin = format!("attention/{gpu}/bf16/decode-");
+        let rate = |metric: &MetricRecord| {
+            let median = metric.summary.as_ref()?.median;
+            let seconds = match metric.unit {
+                Unit::GigaBytes => metric.work.counted_bytes() as f64 / (median * 1e9),
+                Unit::TeraFlops | Unit::TeraOps => metric.work.flops as f64 / (median * 1e12),
+                _ => return None,
+            };
+            let value = metric.work.flops as f64 / seconds / 1e12;
+            (value > 0.0 && value.is_finite())
+                .then(|| Figure::new(value, Origin::Measured, metric.id.to_string()))
+        };
+        let all: Vec<(bool, Figure)> = self
+            .usable()
+            .filter(|metric| metric.id.as_str().starts_with(&begin))
+            .filter_map(|metric| Some((metric.id.as_str().contains("-mla-"), rate(metric)?)))
+            .collect();
+        let latent = all.iter().any(|(latent, _)| *latent);
+        let of = all.into_iter().filter(|(own, _)| *own == latent).map(|(_, figure)| figure);
+        of.max_by(|a, b| a.value.total_cmp(&b.value))
     }
 
     /// The fastest product with at least 64 rows, whose operations rather than bytes are timed.

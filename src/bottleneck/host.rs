@@ -29,6 +29,8 @@ pub struct Host {
 pub struct Dram {
     /// Reads by all cores of all sockets, each from its own memory, GB/s.
     pub read: Option<Figure>,
+    /// Reads by all cores from pages that alternate over all nodes, GB/s.
+    pub interleaved_read: Option<Figure>,
     /// What the channels can deliver, GB/s, where [`Self::read`] is measured.
     pub ceiling: Option<Figure>,
     /// Reads by one socket's cores from another socket's memory, GB/s.
@@ -50,6 +52,8 @@ pub struct Gpu {
     pub capacity: Option<Figure>,
     /// Dense bf16 products of one, TFLOP/s.
     pub tflops: Option<Figure>,
+    /// Attention of decode of one, TFLOP/s.
+    pub attention_tflops: Option<Figure>,
     /// Host to device of one, GB/s.
     pub pcie: Option<Figure>,
     /// From one to another, one way, GB/s.
@@ -87,10 +91,12 @@ impl Host {
         let mut all = vec![
             ("DRAM read, GB/s", dram.read.as_ref()),
             ("DRAM read from another socket, GB/s", dram.remote_read.as_ref()),
+            ("DRAM read of interleaved pages, GB/s", dram.interleaved_read.as_ref()),
             ("DRAM, GB", dram.capacity.as_ref()),
             ("VRAM read of a GPU, GB/s", of_gpu(|g| &g.vram_read)),
             ("VRAM of a GPU, GB", of_gpu(|g| &g.capacity)),
             ("GPU bf16, TFLOP/s", of_gpu(|g| &g.tflops)),
+            ("GPU attention in decode, TFLOP/s", of_gpu(|g| &g.attention_tflops)),
             ("PCIe host to device, GB/s", of_gpu(|g| &g.pcie)),
             ("GPU to GPU, GB/s", of_gpu(|g| &g.peer)),
             ("a kernel's launch, us", of_gpu(|g| &g.kernel_us)),

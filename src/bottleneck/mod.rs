@@ -8,6 +8,7 @@
 pub mod analysis;
 pub mod constants;
 pub mod decode;
+pub mod experts_check;
 pub mod figure;
 pub mod fit;
 mod from_run;

@@ -6,7 +6,7 @@
 //! - **local**: an expert lies on one socket, whose cores compute it; the layer waits for the socket with most of them:
 //!   S L k / (S E[max]), E[max] the mean of the largest count when k experts fall on S sockets at random.
 //! - **interleaved**: pages alternate; 1/S of a thread's reads are local and the rest remote, one after the other:
-//!   S / (1/(S L) + (1 - 1/S)/R).
+//!   S / (1/(S L) + (1 - 1/S)/R), unless it was measured.
 //! - **GPU's socket only**: L.
 //!
 //! The plain sum is none of these but the first, and that only where nothing is waited for.
@@ -67,6 +67,9 @@ impl Policy {
                 (sum.value * share, sum.origin, "the socket with most experts is waited for")
             }
             Self::Interleaved => {
+                if let Some(measured) = &dram.interleaved_read {
+                    return Ok(measured.clone());
+                }
                 let remote = dram.remote_read.as_ref().ok_or("dram.remote_read_gb_s")?;
                 let value = s / (1.0 / (s * local) + (1.0 - 1.0 / s) / remote.value);
                 (value, sum.origin.max(remote.origin), "local and remote reads by turns")

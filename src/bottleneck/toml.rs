@@ -43,6 +43,7 @@ struct DramTable {
     channels: Option<u32>,
     mt_s: Option<f64>,
     remote_read_gb_s: Option<Number>,
+    interleaved_read_gb_s: Option<Number>,
     /// Instead of both: reads of the cores of one node (row) from the memory of another (column).
     node_matrix_gb_s: Option<Vec<Vec<f64>>>,
     capacity_gb: Option<Number>,
@@ -56,6 +57,7 @@ struct GpuTable {
     vram_read_gb_s: Option<Number>,
     vram_gb: Option<Number>,
     bf16_tflops: Option<Number>,
+    attention_tflops: Option<Number>,
     pcie_gb_s: Option<Number>,
     peer_gb_s: Option<Number>,
     kernel_us: Option<Number>,
@@ -205,7 +207,9 @@ impl Check<'_> {
             remote_read = remote_read.or(remote.map(figure));
         }
         let capacity = self.figure("dram.capacity_gb", table.capacity_gb)?;
-        Ok(Dram { read, remote_read, capacity, ceiling: None })
+        let interleaved_read =
+            self.figure("dram.interleaved_read_gb_s", table.interleaved_read_gb_s)?;
+        Ok(Dram { read, remote_read, interleaved_read, capacity, ceiling: None })
     }
 
     /// Local reads of all nodes, and reads of one socket from the others.
@@ -246,6 +250,7 @@ impl Check<'_> {
             vram_read: self.figure("gpu.vram_read_gb_s", table.vram_read_gb_s)?,
             capacity: self.figure("gpu.vram_gb", table.vram_gb)?,
             tflops: self.figure("gpu.bf16_tflops", table.bf16_tflops)?,
+            attention_tflops: self.figure("gpu.attention_tflops", table.attention_tflops)?,
             pcie: self.figure("gpu.pcie_gb_s", table.pcie_gb_s)?,
             peer: self.figure("gpu.peer_gb_s", table.peer_gb_s)?,
             kernel_us: self.figure("gpu.kernel_us", table.kernel_us)?,

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::output::{Output, complain};
+use crate::bottleneck::experts_check::{ExpertsChecked, check_experts};
 use crate::bottleneck::published::{self, Checked};
 use crate::bottleneck::sweep::Axis;
 use crate::bottleneck::{Analysis, Constants, Host, Policy, Question, Setup, Where};
@@ -96,7 +97,7 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
         (None, Some(mix)) => mix,
         (None, None) => Mix::parse("q4_k_m", &found.model)?,
     };
-    let host = host(arguments, store)?;
+    let (host, experts) = host(arguments, store)?;
     let kv =
         Format::ALL.into_iter().find(|format| format.name() == arguments.kv).ok_or_else(|| {
             let names = Format::ALL.map(Format::name).join(", ");
@@ -118,7 +119,7 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
         }
     }
     let sweeps: Vec<Axis> = arguments.sweep.iter().flat_map(|axes| axes.0.clone()).collect();
-    let analysis = Analysis::new(&Question {
+    let mut analysis = Analysis::new(&Question {
         name: &found.name,
         model: &found.model,
         mix: &mix,
@@ -134,10 +135,12 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
         target: arguments.target,
         sweeps: &sweeps,
     })?;
+    analysis.experts = experts;
     output.print("bottleneck", &analysis, terminal::bottleneck::render)
 }
 
-fn host(arguments: &Arguments, store: &Store) -> Result<Host> {
+/// The host, and of a run how well it projects its own experts.
+fn host(arguments: &Arguments, store: &Store) -> Result<(Host, Vec<ExpertsChecked>)> {
     let Some(path) = &arguments.host else {
         let run = store.read(arguments.run.as_deref()).map_err(|error| {
             match (&arguments.run, error) {
@@ -151,10 +154,10 @@ fn host(arguments: &Arguments, store: &Store) -> Result<Host> {
         for problem in &run.problems {
             complain("warning", problem);
         }
-        return Ok(Host::of_run(&run));
+        return Ok((Host::of_run(&run), check_experts(&run)));
     };
     let text = std::fs::read_to_string(path).map_err(|e| Error::path("read", path, e))?;
-    crate::bottleneck::toml::host(&text, &path.display().to_string())
+    Ok((crate::bottleneck::toml::host(&text, &path.display().to_string())?, vec![]))
 }
 
 /// Every point with its error, and the mean of them.

@@ -29,6 +29,9 @@ pub fn render(screen: Screen, analysis: &Analysis) -> String {
         blocks.push(target::render(screen, target, &analysis.decode));
     }
     blocks.extend(analysis.sweeps.iter().map(|sweep| sweeps::render(screen, sweep)));
+    if !analysis.experts.is_empty() {
+        blocks.push(experts(screen, analysis));
+    }
     blocks.push(inputs(screen, analysis));
     blocks.join("\n")
 }
@@ -210,9 +213,14 @@ fn memory(screen: Screen, analysis: &Analysis) -> String {
     }
     if let (Some(context), Some(batch)) = (analysis.longest_context, analysis.largest_batch) {
         let step = &analysis.decode;
+        let contexts = if context >= analysis.model.context {
+            format!("the model's whole context of {context} fits with batch {}", step.batch)
+        } else {
+            format!("out of memory beyond context {context} with batch {}", step.batch)
+        };
         lines.push(format!(
-            "out of memory beyond context {context} with batch {}, or beyond batch {batch} with context {}",
-            step.batch, step.context
+            "{contexts}; out of memory beyond batch {batch} with context {}",
+            step.context
         ));
     }
     for line in lines {
@@ -242,6 +250,29 @@ fn policies(screen: Screen, analysis: &Analysis) -> String {
         table(screen, &columns, rows.collect())
     });
     screen.heading("placement on sockets") + &text
+}
+
+fn experts(screen: Screen, analysis: &Analysis) -> String {
+    let columns = [
+        ("experts' layers", LEFT),
+        ("projected from", LEFT),
+        ("tokens/s", RIGHT),
+        ("measured", RIGHT),
+        ("error", RIGHT),
+    ];
+    let text = fitted(screen, || {
+        let rows = analysis.experts.iter().map(|check| {
+            vec![
+                Cell::new(super::printable(&check.metric).into_owned()),
+                cell(Tone::Quiet, super::printable(&check.from).into_owned()),
+                Cell::new(short(check.projected)),
+                Cell::new(short(check.measured)),
+                Cell::new(format!("{:+.1} %", check.error * 100.0)),
+            ]
+        });
+        table(screen, &columns, rows.collect())
+    });
+    screen.heading("this run against itself") + &text
 }
 
 fn inputs(screen: Screen, analysis: &Analysis) -> String {
