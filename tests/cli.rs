@@ -512,3 +512,121 @@ fn order_is_a_b_b_a() {
     let ran = Results::empty().run(&["order", "on", "off", "--times", "2", "--json"]).json("order");
     assert_eq!(ran["order"], json!(["on", "off", "off", "on"]));
 }
+
+/// What a run keeps of a host of this model, and of nothing else.
+fn host(model: &str) -> Value {
+    let field =
+        |value: &str| json!({"value": value, "source": "s", "status": "ok", "class": "identity"});
+    json!({
+        "schema": 1, "boot_id": "b", "environment": {"cpu.model_name": field(model)},
+        "topology": {
+            "source": "sysfs", "packages": [], "cores": [], "nodes": [], "caches": [], "distances": [], "devices": [],
+            "inference": {"mode": "unknown", "confidence": "none", "inferred_by": [], "reason": "made up"},
+        },
+    })
+}
+
+#[test]
+fn compare_refuses_runs_of_two_hosts_unless_told_otherwise() {
+    let results = two_settings();
+    for (run, model) in [("2026-11-24T10-00-00Z-nps1", "a"), ("2026-11-24T10-00-00Z-nps4", "b")] {
+        results.write(run, "host.json", &host(model));
+    }
+    let two = ["compare", "2026-11-24T10-00-00Z-nps1", "2026-11-24T10-00-00Z-nps4"];
+    results.run(&two).refused(&["different hosts: cpu.model_name is a and b", "--across-hosts"]);
+    results.run(&[&two[..], &["--across-hosts"]].concat()).shows(&["UNDERPOWERED"]);
+}
+
+#[test]
+fn qualify_judges_by_floors_in_every_form() {
+    let results = two_settings();
+    results.write("2026-11-24T12-00-00Z-nps4", "host.json", &host("a CPU"));
+    let file = results.0.path().join("floors.toml");
+    let floors = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    // 80.3 GB/s in the newest run.
+    for (pass, fail, code, verdict) in [
+        (80.0, 70.0, 0, "PASS"),
+        (90.0, 70.0, 0, "WARN"),
+        (100.0, 90.0, 1, "FAIL"),
+        (0.08, 0.07, 3, "INCONCLUSIVE"),
+    ] {
+        let floors = floors(&format!("[\"dram/read/*\"]\npass = {pass}\nfail = {fail}\n"));
+        let ran = results.run(&["qualify", "--floors", &floors]);
+        assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
+        assert!(ran.out.starts_with(verdict), "{}", ran.out);
+        let json = results.run(&["qualify", "--floors", &floors, "--format", "json"]);
+        let object: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(
+            (&object["kind"], &object["qualify"]["verdict"]),
+            (&json!("qualify"), &json!(verdict))
+        );
+        let junit = results.run(&["qualify", "--floors", &floors, "--format", "junit"]);
+        assert!(
+            junit.out.starts_with("<?xml") && junit.out.ends_with("</testsuites>\n"),
+            "{}",
+            junit.out
+        );
+        let markdown = results.run(&["qualify", "--floors", &floors, "--format", "markdown"]);
+        assert!(markdown.out.starts_with(&format!("# {verdict}: ")), "{}", markdown.out);
+    }
+    let warned = floors("[\"dram/read/all-cores\"]\npass = 90\n[\"dram/raed\"]\npass = 1\n");
+    let ran = results.run(&["qualify", "--floors", &warned, "--fail-on", "warn"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no metric of this run is called dram/raed"), "{}", ran.err);
+}
+
+#[test]
+fn qualify_and_baseline_refuse_what_they_cannot_use() {
+    let results = two_settings();
+    let file = results.0.path().join("x");
+    let name = file.to_str().unwrap();
+    results.run(&["qualify", "nps5"]).refused(&["nps5", "Did you mean"]);
+    results.run(&["qualify", "--floors", name]).refused(&["can't read"]);
+    std::fs::write(&file, "dram = 3").unwrap();
+    results.run(&["qualify", "--floors", name]).refused(&[
+        "holds no floors",
+        "line 1",
+        "pass = 400",
+    ]);
+    results.run(&["qualify", "--baseline", name]).refused(&["is no baseline", "baseline make"]);
+    results.run(&["qualify", "--format", "xml"]).refused(&["junit"]);
+    results.run(&["baseline", "make"]).refused(&[]);
+    results
+        .run(&["baseline", "make", "nps1", "--save", "/nonexistent/b"])
+        .refused(&["can't write"]);
+}
+
+#[test]
+fn a_baseline_of_ones_own_is_used() {
+    let results = two_settings();
+    let file = results.0.path().join("baseline.json");
+    let name = file.to_str().unwrap();
+    results.run(&["baseline", "make", "nps1", "--save", name]).shows(&[
+        "baseline of 3 runs",
+        "100 GB/s",
+        "±0.3 %",
+    ]);
+    let ran = results.run(&["qualify", "nps4", "--baseline", name]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out.contains("FAIL dram/read/all-cores: 80 % of the reference, below 90 %"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_firmware_export_is_shown_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bios");
+    let env = |content: &str| {
+        std::fs::write(&file, content).unwrap();
+        Ran::of(command(directory.path()).arg("env").env("HOSTDYNO_BIOS", &file))
+    };
+    env("{\"Attributes\": {\"NumaNodesPerSocket\": \"NPS4\"}}")
+        .shows(&["bios.import.NumaNodesPerSocket", "NPS4"]);
+    env("<xml/>").refused(&["HOSTDYNO_BIOS=", "line 1 is no key=value", "ilorest"]);
+}

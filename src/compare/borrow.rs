@@ -14,7 +14,7 @@ use super::estimate::Spread;
 /// Fewer metrics than this can't tell how much variances scatter.
 const FEWEST: usize = 5;
 /// The prior never counts for more than this: beyond it the own spread would no longer be seen.
-const MOST_DF: f64 = 20.0;
+const MOST_DF: f64 = 8.0;
 /// A spread below this is rounding, not noise (ln of a ratio of 1.000001).
 const ROUNDING: f64 = 1e-6;
 

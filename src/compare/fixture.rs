@@ -16,15 +16,16 @@ pub fn steady(metric: MetricRecord) -> MetricRecord {
 
 /// One run: its name (unique in a test), its boot, its environment and its metrics.
 pub fn run(name: &str, boot: &str, fields: &[(&str, Value)], metrics: Vec<MetricRecord>) -> Run {
+    Run { host: Some(fixture::host(fields)), ..bare(name, boot, metrics) }
+}
+
+/// As [`run`], of a host of which nothing is known.
+pub fn bare(name: &str, boot: &str, metrics: Vec<MetricRecord>) -> Run {
     let mut bench = fixture::bench("dram", metrics.into_iter().map(steady).collect());
     bench.boot_id = Some(boot.into());
     bench.started = format!("2026-11-24T{name}");
     bench.label = None;
-    let mut run = fixture::run(vec![bench]);
-    run.name = name.into();
-    run.path = name.into();
-    run.host = Some(fixture::host(fields));
-    run
+    Run { name: name.into(), path: name.into(), ..fixture::run(vec![bench]) }
 }
 
 /// A group of one metric, `name`: one run of one process for each of `values`, each a boot of its own.

@@ -46,7 +46,9 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { minimum_effect: 0.01, margin: 0.03, alpha: 0.05, floor: None, across_hosts: false }
+        // Borrowed variances make the tests bolder than they say: at a nominal 3.75 % some 5 % of comparisons in which
+        // nothing changed claim something (see the simulations).
+        Self { minimum_effect: 0.01, margin: 0.03, alpha: 0.0375, floor: None, across_hosts: false }
     }
 }
 

@@ -149,7 +149,12 @@ impl Baseline {
             }
         };
         let confidence = if level.runs < FEWEST { Confidence::Low } else { Confidence::High };
-        let source = format!("baseline of {} runs, ±{:.1} %", level.runs, level.spread * 100.0);
+        let source = format!(
+            "baseline of {} {}, ±{:.1} %",
+            level.runs,
+            if level.runs == 1 { "run" } else { "runs" },
+            level.spread * 100.0
+        );
         let yardstick = Yardstick {
             warn: below(WARN),
             fail: below(FAIL),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::reference::Confidence;
+use super::reference::{Confidence, toml_problem};
 use super::yardstick::{Expectation, FAIL, WARN, Yardstick};
 use crate::record::pattern::matches;
 use crate::record::{Direction, MetricRecord};
@@ -41,10 +41,8 @@ impl Floors {
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let form = "Write `[\"dram/read/all-cores\"]`, then `pass = 400` and perhaps `fail = 350`";
         let floors: BTreeMap<String, Floor> = toml::from_str(text).map_err(|e| {
-            Error::input(
-                format!("{name} holds no floors: {}", e.to_string().replace('\n', " ")),
-                form,
-            )
+            let what = toml_problem(text, &e);
+            Error::input(format!("{name} holds no floors: {what}"), form)
         })?;
         let good = |value: f64| value.is_finite() && value > 0.0;
         match floors.iter().find(|(_, f)| !good(f.pass) || f.fail.is_some_and(|fail| !good(fail))) {

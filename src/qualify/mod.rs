@@ -27,7 +27,7 @@ use crate::{Error, Result};
 use baseline::Baseline;
 use findings::Finding;
 use floors::Floors;
-use reference::Reference;
+use reference::{Confidence, Reference};
 use rules::{Judgement, Verdict};
 use yardstick::Expectation;
 
@@ -147,9 +147,25 @@ fn expect(standards: &Standards, host: Option<&HostRecord>, metric: &MetricRecor
     if let Some(floor) = standards.floors.expect(metric) {
         return floor;
     }
-    if let Some(own) = standards.baseline.as_ref().and_then(|b| b.expect(host, metric)) {
-        return own;
+    let own = standards.baseline.as_ref().and_then(|b| b.expect(host, metric));
+    match own {
+        // A baseline of too few runs decides nothing, so what others published goes before it.
+        Some(Expectation::Known(own)) if own.confidence == Confidence::Low => {
+            match published(standards, host, metric) {
+                published @ Expectation::Known(_) => published,
+                _ => Expectation::Known(own),
+            }
+        }
+        Some(own) => own,
+        None => published(standards, host, metric),
     }
+}
+
+fn published(
+    standards: &Standards,
+    host: Option<&HostRecord>,
+    metric: &MetricRecord,
+) -> Expectation {
     // What a host can't run (no GPU) is no fault of it, unless the part is there.
     let gpu_there = host.is_some_and(|host| !identity::gpus(host).is_empty());
     if metric.state == State::Skipped && !(identity::on_gpu(metric) && gpu_there) {

@@ -338,10 +338,16 @@ impl Reference {
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &str) -> Result<T> {
     toml::from_str(text).map_err(|e| {
-        let what = e.to_string().replace('\n', " ");
         Error::input(
-            format!("{file} is no reference file: {what}"),
+            format!("{file} is no reference file: {}", toml_problem(text, &e)),
             "See the committed ones for the form",
         )
     })
+}
+
+/// What is wrong with `text`, and in which line, as one line.
+pub(super) fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }

@@ -161,7 +161,8 @@ fn decide(metric: &MetricRecord, yardstick: &Yardstick, summary: &Summary) -> (V
     let shown = percent(share);
     if yardstick.confidence == Confidence::Low {
         return inconclusive(format!(
-            "{shown} of a reference of low confidence, which decides nothing"
+            "{shown} of a reference of low confidence, which decides nothing: {}",
+            yardstick.source
         ));
     }
     // Where sources disagree, only what all of them would say is said.

@@ -4,6 +4,7 @@
 //! to fail on warnings, and else noted in the case's output. The form is that of the Ant and Maven schema
 //! (`testsuites/testsuite/testcase`).
 
+use std::borrow::Cow;
 use std::io;
 
 use quick_xml::Writer;
@@ -16,7 +17,7 @@ use crate::report::terminal::printable;
 /// One case.
 struct Case<'a> {
     class: &'a str,
-    name: &'a str,
+    name: Cow<'a, str>,
     outcome: Outcome,
     text: String,
 }
@@ -43,13 +44,14 @@ fn outcome(verdict: Verdict, fail_on_warn: bool) -> Outcome {
 fn cases(qualification: &Qualification, fail_on_warn: bool) -> Vec<Case<'_>> {
     let judged = qualification.judgements.iter().map(|judgement| Case {
         class: judgement.part.name(),
-        name: judgement.id.as_str(),
+        name: judgement.id.as_str().into(),
         outcome: outcome(judgement.verdict, fail_on_warn),
         text: format!("{}: {}", judgement.verdict.name(), judgement.reason),
     });
     let found = qualification.findings.iter().map(|finding| Case {
         class: "finding",
-        name: finding.rule,
+        // A rule may fire several times, and cases are told apart by name.
+        name: format!("{}: {}", finding.rule, finding.what).into(),
         outcome: outcome(finding.severity, fail_on_warn),
         text: format!(
             "{}: {}. See `{}`. {}",
@@ -61,7 +63,7 @@ fn cases(qualification: &Qualification, fail_on_warn: bool) -> Vec<Case<'_>> {
     });
     let rest = qualification.not_judged.iter().map(|metric| Case {
         class: "not judged",
-        name: metric.id.as_str(),
+        name: metric.id.as_str().into(),
         outcome: Outcome::Skipped,
         text: metric.why.clone(),
     });
@@ -101,7 +103,7 @@ pub fn qualification(qualification: &Qualification, fail_on_warn: bool) -> io::R
 
 fn write(writer: &mut Writer<Vec<u8>>, case: &Case<'_>) -> io::Result<()> {
     // A record is outside input, and XML has no way to write control characters.
-    let (name, text) = (printable(case.name), printable(&case.text));
+    let (name, text) = (printable(&case.name), printable(&case.text));
     let element = writer
         .create_element("testcase")
         .with_attributes([("classname", case.class), ("name", &name)]);
@@ -120,4 +122,79 @@ fn write(writer: &mut Writer<Vec<u8>>, case: &Case<'_>) -> io::Result<()> {
         Ok(())
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use quick_xml::Reader;
+
+    use super::*;
+    use crate::qualify::NotJudged;
+    use crate::qualify::findings::Finding;
+    use crate::qualify::rules::Judgement;
+    use crate::record::{MetricId, Part, Unit};
+
+    fn judgement(verdict: Verdict) -> Judgement {
+        Judgement {
+            id: MetricId::new(["dram", verdict.name()]),
+            part: Part::Dram,
+            unit: Unit::GigaBytes,
+            value: None,
+            yardstick: None,
+            share: None,
+            share_at_clock: None,
+            verdict,
+            reason: "a < b & \"c\" \u{1b}[2J".into(),
+            next: String::new(),
+        }
+    }
+
+    fn document(fail_on_warn: bool) -> String {
+        let finding = |what: &str| Finding {
+            rule: "rule",
+            severity: Verdict::Warn,
+            what: what.into(),
+            command: "see".into(),
+            next: "do".into(),
+        };
+        let all = Qualification {
+            runs: vec!["run<1>".into()],
+            identified: Vec::new(),
+            verdict: Verdict::Fail,
+            judgements: Verdict::ALL.map(judgement).to_vec(),
+            findings: vec![finding("one"), finding("two")],
+            not_judged: vec![NotJudged { id: MetricId::new(["x"]), why: "unknown".into() }],
+        };
+        qualification(&all, fail_on_warn).unwrap()
+    }
+
+    #[test]
+    fn every_outcome_is_a_case_of_its_own() {
+        let xml = document(false);
+        assert!(xml.contains("tests=\"7\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{xml}");
+        assert!(
+            xml.contains(
+                "<testcase classname=\"dram\" name=\"dram/FAIL\">\n      <failure message="
+            )
+        );
+        assert!(xml.contains("name=\"rule: one\"") && xml.contains("name=\"rule: two\""), "{xml}");
+        assert!(document(true).contains("failures=\"4\""));
+    }
+
+    /// Names and reasons are outside input: they can't break the document, nor carry what XML can't hold.
+    #[test]
+    fn the_document_is_well_formed() {
+        let xml = document(false);
+        let mut reader = Reader::from_str(&xml);
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Eof => break,
+                Event::Start(tag) | Event::Empty(tag) => {
+                    tag.attributes().for_each(|attribute| _ = attribute.unwrap());
+                }
+                _ => {}
+            }
+        }
+        assert!(!xml.contains('\u{1b}') && !xml.contains("< b"), "{xml}");
+    }
 }

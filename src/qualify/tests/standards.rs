@@ -53,6 +53,7 @@ fn floors_that_are_none_are_refused() {
     ] {
         let message = refused(Floors::parse(text, "f.toml"));
         assert!(message.starts_with("f.toml") && message.contains(why), "{message}");
+        assert!(!message.contains('\n'), "{message}");
     }
     let floors = Floors::parse("[\"dram/raed\"]\npass = 3\n", "f.toml").unwrap();
     assert_eq!(floors.unmet([ok("dram/read", 1.0)].iter()), ["dram/raed"]);
@@ -85,8 +86,15 @@ fn a_baseline_is_robust_and_names_outliers() {
 #[test]
 fn a_baseline_of_few_runs_decides_nothing() {
     let baseline = Baseline::make(&runs(&[200.0, 201.0])).unwrap();
-    let qualification = against("", Some(baseline), vec![ok("dram/read/all-cores", 200.0)]);
-    assert_eq!(judged(&qualification, "dram/read/all-cores").verdict, Verdict::Inconclusive);
+    let qualification = against("", Some(baseline), vec![ok("dram/read/all-cores", 260.0)]);
+    let judgement = judged(&qualification, "dram/read/all-cores");
+    assert_eq!(judgement.verdict, Verdict::Pass, "what others published goes before it");
+    assert!(!judgement.yardstick.as_ref().unwrap().source.contains("baseline"));
+    let latency = vec![ok("dram/latency/random/thp", 100.0)];
+    let baseline = Baseline::make(&[measured(sound(&[]), latency.clone())]).unwrap();
+    let judgement = &against("", Some(baseline), latency).judgements[0];
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert!(judgement.reason.contains("baseline of 1 run,"), "{}", judgement.reason);
 }
 
 #[test]
