@@ -8,6 +8,7 @@ mod bottleneck;
 mod clean;
 mod compare;
 mod env;
+mod ladder;
 mod load_time;
 mod noise_floor;
 mod order;
@@ -71,6 +72,8 @@ enum Verb {
     Topology(topology::Arguments),
     /// Predict how long a model takes to load, from its headers and a run
     LoadTime(load_time::Arguments),
+    /// Try every way of reading a file, best first, and say why this host refuses it
+    Ladder(ladder::Arguments),
     /// Compare two groups of runs: what differs, what moved, what explains it
     Compare(compare::Arguments),
     /// Judge this host: every metric against sourced references, a baseline of one's own, or floors
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
         Verb::Topology(arguments) => done(topology::run(&arguments, &output)),
         Verb::LoadTime(arguments) => done(load_time::run(&arguments, &store, &output)),
         Verb::Bottleneck(arguments) => done(bottleneck::run(&arguments, &store, &output)),
+        Verb::Ladder(arguments) => done(ladder::run(&arguments, &output)),
         Verb::Compare(arguments) => compare::run(&arguments, &store, &output),
         Verb::Qualify(arguments) => qualify::run(&arguments, &store, &output),
         Verb::Baseline(verb) => done(baseline::run(&verb, &store, &output)),

@@ -4,8 +4,9 @@
 //! driver allocates lies where the driver wants it. Of both the kernel can be asked where they are.
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::{CudaContext, result, sys};
 
 use crate::cuda::Gpu;
 use crate::cuda::gpu::driver;
@@ -50,9 +51,40 @@ impl Kind {
 }
 
 enum Owner {
-    Registered(Buffer),
+    /// Let go before the memory is.
+    Registered(#[expect(dead_code, reason = "dropped")] Registered, Buffer),
     Pageable(Buffer),
     Driver,
+}
+
+/// Pages of a buffer that the driver has locked, until this is dropped; the buffer has to stay until then.
+pub(super) struct Registered {
+    context: Arc<CudaContext>,
+    start: NonNull<u8>,
+}
+
+// SAFETY: nothing is read or written through the address, and the driver takes it from any thread.
+unsafe impl Send for Registered {}
+
+impl Registered {
+    /// Locks the pages of `buffer`, which were touched already: registration would otherwise decide where they lie.
+    pub(super) fn new(context: &Arc<CudaContext>, buffer: &mut Buffer) -> Result<Self> {
+        context.bind_to_thread().map_err(|e| driver("use the context", e))?;
+        let start = NonNull::new(buffer.as_mut_ptr()).expect("mapped");
+        // SAFETY: the range is the buffer's own and stays mapped until it is unregistered in Drop.
+        unsafe { sys::cuMemHostRegister_v2(start.as_ptr().cast(), buffer.len(), 0) }
+            .result()
+            .map_err(|e| driver("page-lock host memory", e))?;
+        Ok(Self { context: context.clone(), start })
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let _ = self.context.bind_to_thread(); // an error means that the context is gone, here and below
+        // SAFETY: registered once, unregistered once.
+        let _ = unsafe { sys::cuMemHostUnregister(self.start.as_ptr().cast()) };
+    }
 }
 
 /// Host memory of a [`Kind`], freed when dropped.
@@ -73,8 +105,8 @@ impl HostMemory {
         let mut memory = match kind {
             Kind::HostAlloc => Self::of_driver(length, 0)?,
             Kind::WriteCombined => Self::of_driver(length, sys::CU_MEMHOSTALLOC_WRITECOMBINED)?,
-            Kind::Pinned => Self::registered(length, Pages::Small, node)?,
-            Kind::PinnedHuge => Self::registered(length, Pages::Transparent, node)?,
+            Kind::Pinned => Self::registered(gpu, length, Pages::Small, node)?,
+            Kind::PinnedHuge => Self::registered(gpu, length, Pages::Transparent, node)?,
             Kind::Pageable => {
                 let mut buffer = buffer(length, Pages::Small, node)?;
                 let start = NonNull::new(buffer.as_mut_ptr()).expect("mapped");
@@ -96,16 +128,13 @@ impl HostMemory {
         Ok(Self { owner: Owner::Driver, start, length })
     }
 
-    fn registered(length: usize, pages: Pages, node: Option<usize>) -> Result<Self> {
+    fn registered(gpu: &Gpu, length: usize, pages: Pages, node: Option<usize>) -> Result<Self> {
         let mut buffer = buffer(length, pages, node)?;
         // Touched first: registration would otherwise decide where the pages lie.
         buffer.as_mut_slice::<u8>().fill(super::POISON);
         let start = NonNull::new(buffer.as_mut_ptr()).expect("mapped");
-        // SAFETY: the range is the buffer's own and stays mapped until it is unregistered in Drop.
-        unsafe { sys::cuMemHostRegister_v2(start.as_ptr().cast(), length, 0) }
-            .result()
-            .map_err(|e| driver("page-lock host memory", e))?;
-        Ok(Self { owner: Owner::Registered(buffer), start, length })
+        let registered = Registered::new(gpu.context(), &mut buffer)?;
+        Ok(Self { owner: Owner::Registered(registered, buffer), start, length })
     }
 
     /// The bytes.
@@ -138,7 +167,7 @@ impl HostMemory {
     /// Where its pages are, as the kernel tells.
     pub fn census(&self) -> Census {
         match &self.owner {
-            Owner::Registered(buffer) | Owner::Pageable(buffer) => buffer.census(),
+            Owner::Registered(_, buffer) | Owner::Pageable(buffer) => buffer.census(),
             Owner::Driver => Census::take(self.start.as_ptr(), self.length),
         }
     }
@@ -155,11 +184,9 @@ impl Drop for HostMemory {
     fn drop(&mut self) {
         let raw = self.start.as_ptr().cast();
         match self.owner {
-            // SAFETY: registered once, unregistered once. An error means that the context is gone.
-            Owner::Registered(_) => drop(unsafe { sys::cuMemHostUnregister(raw) }),
-            // SAFETY: allocated by malloc_host, freed once. An error means the same.
+            // SAFETY: allocated by malloc_host, freed once. An error means that the context is gone.
             Owner::Driver => drop(unsafe { result::free_host(raw) }),
-            Owner::Pageable(_) => {}
+            Owner::Registered(..) | Owner::Pageable(_) => {}
         }
     }
 }

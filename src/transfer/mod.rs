@@ -6,11 +6,13 @@ mod latency;
 pub mod link;
 mod memory;
 mod problem;
+mod vram;
 
 pub use copy::Transfer;
 pub use latency::CopyLatency;
 pub use memory::Kind;
 pub use problem::{Direction, Engine, Problem, Site};
+pub use vram::VramDestination;
 
 use crate::cuda::Gpu;
 use crate::host::{Root, Topology};

@@ -3,21 +3,13 @@
 //! Safetensors shards go before GGUF files where a directory has both. Of GGUF files there may be one model, in one file
 //! or split into `<name>-00001-of-00003.gguf` and so on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
-use std::path::{Component, Path, PathBuf};
-
-use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use super::gguf;
-use super::header::{Header, open_regular, quoted};
+use super::header::{Header, quoted};
+use super::index::{INDEX_NAME, Index};
 use crate::{Error, Result};
-
-/// Name of the file that says which shard holds which tensor.
-pub const INDEX_NAME: &str = "model.safetensors.index.json";
-
-/// Largest index in bytes that is read; DeepSeek-R1's has 8.9 MB for 163 shards.
-const MAX_INDEX_BYTES: u64 = 100_000_000;
 
 /// One file of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +41,8 @@ impl ShardSet {
         let names = dir.read_dir().map_err(|e| Error::path("list", dir, e))?;
         let index = dir.join(INDEX_NAME);
         let (paths, index) = if index.exists() {
-            let weight_map = read_index(&index)?;
-            let files: BTreeSet<&String> = weight_map.values().collect();
-            (files.into_iter().map(|name| dir.join(name)).collect(), Some(weight_map))
+            let index = Index::read(&index)?;
+            (index.files().into_iter().map(|name| dir.join(name)).collect(), Some(index.weight_map))
         } else {
             (by_name(names, dir)?, None)
         };
@@ -154,39 +145,6 @@ fn split_name(path: &Path) -> Option<(String, u32)> {
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
     let whole = digits(number) && digits(count);
     Some((stem.to_owned(), count.parse().ok()?)).filter(|&(_, count)| whole && count > 0)
-}
-
-/// The part of an index that is used.
-#[derive(Deserialize)]
-struct Index {
-    /// Tensor to file name.
-    weight_map: BTreeMap<String, String>,
-}
-
-/// Which tensor is in which file; file names are checked to stay inside the directory.
-fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {
-    let malformed = |fault: String| {
-        Error::input(
-            format!("{} can't be used: {fault}", path.display()),
-            "Download it again, or remove it to load every *.safetensors file beside it",
-        )
-    };
-    let mut text = String::new();
-    open_regular(path)?
-        .take(MAX_INDEX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| Error::path("read", path, e))?;
-    if text.len() as u64 > MAX_INDEX_BYTES {
-        return Err(malformed(format!("it is longer than {MAX_INDEX_BYTES} bytes")));
-    }
-    let index: Index = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
-    for file in index.weight_map.values() {
-        let inside = Path::new(file).components().all(|c| matches!(c, Component::Normal(_)));
-        if !inside || file.is_empty() || file.contains('\0') {
-            return Err(malformed(format!("it names {}, outside the directory", quoted(file))));
-        }
-    }
-    Ok(index.weight_map)
 }
 
 /// Fails with the names of the shards that are not there.

@@ -140,7 +140,7 @@ fn model(shards: &[(&str, &str)], weight_map: Option<&str>) -> tempfile::TempDir
     }
     if let Some(map) = weight_map {
         let text = format!(r#"{{"metadata":{{"total_size":1}},"weight_map":{map}}}"#);
-        fs::write(dir.path().join(directory::INDEX_NAME), text).unwrap();
+        fs::write(dir.path().join(index::INDEX_NAME), text).unwrap();
     }
     dir
 }

@@ -25,7 +25,7 @@ pub const IDLE_MS: u32 = 100;
 const TRIED_BYTES: u64 = 4096;
 
 /// One way of reading, and the host's answer to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Rung {
     /// Which way.
     pub name: &'static str,

@@ -7,7 +7,7 @@ use std::io;
 pub const POLLED: &str = "one polled read";
 
 /// A feature that was asked for and not given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Refusal {
     /// What was asked for.
     pub asked: String,

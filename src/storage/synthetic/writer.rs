@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::manifest::Made;
 use super::spec::Spec;
-use crate::storage::layout::directory::INDEX_NAME;
+use crate::storage::layout::index::INDEX_NAME;
 use crate::{Error, Result};
 
 /// Bytes written at once.
