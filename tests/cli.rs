@@ -630,3 +630,88 @@ fn a_firmware_export_is_shown_or_refused() {
         .shows(&["bios.import.NumaNodesPerSocket", "NPS4"]);
     env("<xml/>").refused(&["HOSTDYNO_BIOS=", "line 1 is no key=value", "ilorest"]);
 }
+
+/// A run that has loaded two sets, the second one 10 % slower than the first.
+fn loads() -> Results {
+    let results = Results::empty();
+    let load = |id: &str, gb: f64, shards: f64, tensors: f64, gb_per_s: f64| {
+        let read = gb / gb_per_s;
+        let mut record =
+            metric(id, "storage", "GB/s", gb / (read + 0.01 * shards + 1e-6 * tensors), None);
+        record["details"] = json!({
+            "model": id, "bytes": gb * 1e9, "shards": shards, "tensors": tensors,
+            "stage_open_parse_s": 0.01 * shards + 1e-6 * tensors,
+            "stage_parse_s": 1e-6 * tensors, "stage_allocate_prefault_s": gb / 5.0,
+            "stage_register_s": gb * 0.1, "stage_read_s": read,
+        });
+        record
+    };
+    let metrics = vec![
+        load("storage/load/io_uring-direct", 4.0, 8.0, 700.0, 2.0),
+        load("storage/load/io_uring-direct/qwen3-30b-a3b", 4.0, 8.0, 1200.0, 1.8),
+    ];
+    let storage = bench("storage", "", true, metrics);
+    results.write("2026-11-24T10-00-00Z", "storage.json", &storage);
+    results
+}
+
+#[test]
+fn load_time_takes_an_index_alone_and_states_its_own_error() {
+    let (results, hub) = (loads(), tempfile::tempdir().unwrap());
+    let index = hub.path().join("model.safetensors.index.json");
+    std::fs::write(
+        &index,
+        r#"{"metadata":{"total_size":38000000000},"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#,
+    )
+    .unwrap();
+    for path in [hub.path(), &index] {
+        let ran = results.run(&["load-time", path.to_str().unwrap()]);
+        // 38 GB at 8 GB in 4.222 s, memory at 5 GB/s and registered in 0.1 s a GB.
+        ran.shows(&[
+            "38.00 GB in 2 files, 2 tensors (by its index alone)",
+            "31.48 s ± 0.20 s, disk to RAM, limited by reading",
+            "Own error +10.",
+            "Own error -9.",
+            "predicted from the other sets of the run",
+        ]);
+    }
+    let json = results.run(&["load-time", "--json", index.to_str().unwrap()]).json("load-time");
+    assert_eq!(json["model"]["bytes"], 38_000_000_000_u64);
+    assert_eq!(json["prediction"]["limited_by"], "reading");
+    assert_eq!(json["basis"]["checks"].as_array().unwrap().len(), 2);
+
+    let directory = hub.path().to_str().unwrap();
+    Results::two_runs()
+        .run(&["load-time", directory])
+        .refused(&["has not measured storage/load/io_uring-direct", "cargo bench --bench storage"]);
+    std::fs::write(hub.path().join("1.safetensors"), "short").unwrap();
+    results.run(&["load-time", directory]).refused(&["1 of 2 shards are missing", "2.safetensors"]);
+    std::fs::write(&index, r#"{"weight_map":{"a":"../../etc/passwd"}}"#).unwrap();
+    results.run(&["load-time", directory]).refused(&["outside the directory"]);
+}
+
+#[test]
+fn the_ladder_of_a_file_tells_every_way_and_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, vec![1; 10_000]).unwrap();
+    let (results, path) = (Results::empty(), file.to_str().unwrap());
+    results.run(&["ladder", path]).shows(&[
+        "file_system: ",
+        "direct reads: ",
+        "NVMe passthrough: ",
+        "io_uring with IOPOLL: ",
+        "preadv in threads, direct: ",
+        "mmap: works",
+    ]);
+    let json = results.run(&["ladder", "--json", path]).json("ladder");
+    assert_eq!(json["rungs"].as_array().unwrap().len(), 7);
+    for rung in json["rungs"].as_array().unwrap() {
+        let refused = &rung["refused"];
+        assert!(refused.is_null() || refused["errno"].as_i64().is_some_and(|e| e > 0), "{rung}");
+    }
+    let empty = dir.path().to_str().unwrap();
+    results.run(&["ladder", empty]).refused(&["holds no *.safetensors"]);
+    results.run(&["ladder", "/nonexistent"]).refused(&["/nonexistent", "Check the path"]);
+    results.run(&["ladder", "/dev/null"]).refused(&["not a regular file"]);
+}

@@ -94,6 +94,18 @@ pub fn read_header(path: &Path) -> Result<Header> {
     if has_extension(path, "gguf") { gguf::read(path) } else { Header::read(path) }
 }
 
+/// [`read_header`] of a shard whose whole content is in memory; `path` tells its format, and is for messages.
+///
+/// # Errors
+/// As for [`read_header`].
+pub fn header_of_content(content: &[u8], path: &Path) -> Result<Header> {
+    if has_extension(path, "gguf") {
+        gguf::of_content(content, path)
+    } else {
+        Header::of_content(content, path)
+    }
+}
+
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|e| e == extension)
 }

@@ -69,6 +69,14 @@ pub fn read_from(file: &File, path: &Path) -> Result<Header> {
     parsed.map_err(|fault| explain(fault, path))
 }
 
+/// [`read`] of a file whose whole content is in memory; `path` is for messages.
+///
+/// # Errors
+/// As for [`read`].
+pub fn of_content(content: &[u8], path: &Path) -> Result<Header> {
+    parse(content, content.len() as u64).map_err(|fault| explain(fault, path))
+}
+
 fn explain(fault: Fault, path: &Path) -> Error {
     match fault {
         Fault::Malformed(what) => malformed(path, &what),

@@ -54,24 +54,29 @@ impl Header {
     /// As for [`Self::read`].
     pub fn read_from(file: &File, path: &Path) -> Result<Self> {
         let unreadable = |e| Error::path("read the header of", path, e);
-        let malformed = |fault: String| {
-            Error::input(
-                format!("{} is not a usable safetensors shard: {fault}", path.display()),
-                "Download it again and compare its checksum, or name another directory",
-            )
-        };
         let file_bytes = file.metadata().map_err(unreadable)?.len();
-        if file_bytes < LENGTH_BYTES {
-            return Err(malformed(format!(
-                "it has {file_bytes} bytes, fewer than its length field"
-            )));
-        }
         let mut length = [0; LENGTH_BYTES as usize];
-        file.read_exact_at(&mut length, 0).map_err(unreadable)?;
-        let length = header_length(length, file_bytes).map_err(malformed)?;
+        if file_bytes >= LENGTH_BYTES {
+            file.read_exact_at(&mut length, 0).map_err(unreadable)?;
+        }
+        let length = header_length(length, file_bytes).map_err(|fault| malformed(path, &fault))?;
         let mut json = vec![0; length as usize];
         file.read_exact_at(&mut json, LENGTH_BYTES).map_err(unreadable)?;
-        Self::parse(&json, file_bytes).map_err(malformed)
+        Self::parse(&json, file_bytes).map_err(|fault| malformed(path, &fault))
+    }
+
+    /// [`Self::read`] of a file whose whole content is in memory; `path` is for messages.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn of_content(content: &[u8], path: &Path) -> Result<Self> {
+        let file_bytes = content.len() as u64;
+        let length = content.first_chunk().copied().unwrap_or_default();
+        let parsed = header_length(length, file_bytes).and_then(|length| {
+            let json = &content[LENGTH_BYTES as usize..][..length as usize];
+            Self::parse(json, file_bytes)
+        });
+        parsed.map_err(|fault| malformed(path, &fault))
     }
 
     /// Parses the JSON part of a header that belongs to a file of `file_bytes`.
@@ -113,8 +118,18 @@ pub(crate) fn open_regular(path: &Path) -> Result<File> {
     }
 }
 
+fn malformed(path: &Path, fault: &str) -> Error {
+    Error::input(
+        format!("{} is not a usable safetensors shard: {fault}", path.display()),
+        "Download it again and compare its checksum, or name another directory",
+    )
+}
+
 /// The header's length, checked against the cap and the file before anything is allocated.
 fn header_length(field: [u8; 8], file_bytes: u64) -> Result<u64, String> {
+    if file_bytes < LENGTH_BYTES {
+        return Err(format!("it has {file_bytes} bytes, fewer than its length field"));
+    }
     let length = u64::from_le_bytes(field);
     if length > MAX_HEADER_BYTES {
         return Err(format!(

@@ -60,14 +60,28 @@ pub fn expert_layers(set: &ShardSet) -> Vec<u64> {
     layers.collect::<std::collections::BTreeSet<u64>>().into_iter().collect()
 }
 
-/// The byte ranges of each single routed expert, in file order of its first tensor.
+/// The byte ranges of each single routed expert, in file order of its first tensor. In safetensors an expert has tensors
+/// of its own; in GGUF a tensor holds all experts of a layer, one after the other.
 pub fn single_experts(set: &ShardSet) -> Vec<Vec<Extent>> {
     let mut experts: std::collections::BTreeMap<(u64, u64), Vec<Extent>> = Default::default();
     for (file, tensor) in tensors(set) {
-        if let (Some(layer), Some(expert)) =
-            (routed_expert_of(&tensor.name), number_after(&tensor.name, "experts"))
-        {
-            experts.entry((layer, expert)).or_default().push(whole(file, tensor));
+        let Some(layer) = routed_expert_of(&tensor.name) else { continue };
+        match (number_after(&tensor.name, "experts"), tensor.shape.first()) {
+            (Some(expert), _) => {
+                experts.entry((layer, expert)).or_default().push(whole(file, tensor));
+            }
+            (None, Some(&count)) if count > 0 && tensor.bytes.is_multiple_of(count) => {
+                let bytes = tensor.bytes / count;
+                for expert in 0..count {
+                    let offset = tensor.offset + expert * bytes;
+                    experts.entry((layer, expert)).or_default().push(Extent {
+                        file,
+                        offset,
+                        bytes,
+                    });
+                }
+            }
+            _ => {}
         }
     }
     experts.into_values().map(joined).collect()
@@ -104,7 +118,7 @@ fn slice(file: usize, tensor: &Tensor, rank: u64, of: u64) -> Option<Extent> {
 /// How the common runtimes divide a weight of this name (Megatron's column- and row-parallel linear layers: a
 /// safetensors weight is stored as `[outputs, inputs]`, so column-parallel divides its rows).
 fn division(tensor: &Tensor) -> Division {
-    const BY_ROWS: [&str; 10] = [
+    const BY_ROWS: [&str; 19] = [
         "q_proj",
         "k_proj",
         "v_proj",
@@ -115,8 +129,18 @@ fn division(tensor: &Tensor) -> Division {
         "embed_tokens",
         "lm_head",
         "qkv_proj",
+        // The same in GGUF.
+        "attn_q",
+        "attn_k",
+        "attn_v",
+        "attn_q_b",
+        "attn_kv_b",
+        "ffn_gate",
+        "ffn_up",
+        "token_embd",
+        "output",
     ];
-    const BY_COLUMNS: [&str; 2] = ["o_proj", "down_proj"];
+    const BY_COLUMNS: [&str; 4] = ["o_proj", "down_proj", "attn_output", "ffn_down"];
     let is = |names: &[&str]| tensor.name.split('.').any(|part| names.contains(&part));
     match tensor.shape.len() {
         0 | 1 => Division::Whole,
@@ -195,12 +219,20 @@ mod tests {
 
     #[test]
     fn the_experts_of_a_layer_leave_out_shared_ones_and_other_layers() {
+        let gguf = set(&[
+            ("blk.7.ffn_up_exps.weight", &[3, 2, 5]),
+            ("blk.7.ffn_up_shexp.weight", &[2, 5]),
+            ("blk.7.ffn_down_exps.weight", &[3, 5, 2]),
+        ]);
         let set = set(&LAYER);
         assert_eq!(expert_layers(&set), [3, 4]);
         assert_eq!(ranges(&Plan::LayerExperts(3).extents(&set)), [(100, 64), (196, 32)]);
         let experts = single_experts(&set);
         assert_eq!(experts.len(), 3);
         assert_eq!(ranges(&experts[0]), [(100, 32), (196, 32)]);
+        let experts = single_experts(&gguf);
+        assert_eq!(experts.len(), 3);
+        assert_eq!(ranges(&experts[2]), [(120, 10), (160, 10)]);
         assert_eq!(routed_expert_of("blk.7.ffn_gate_exps.weight"), Some(7));
         assert_eq!(routed_expert_of("blk.7.ffn_gate_shexp.weight"), None);
     }

@@ -35,7 +35,7 @@ const PROBE_BYTES: u64 = 64 << 20;
 
 /// How much is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Load {
+pub struct InFlight {
     /// Block size in bytes.
     pub block_bytes: usize,
     /// Reads in flight on each thread.
@@ -44,19 +44,19 @@ pub struct Load {
     pub threads: usize,
 }
 
-impl Load {
+impl InFlight {
     /// Bytes in flight.
     pub const fn bytes(&self) -> usize {
         self.block_bytes * self.depth * self.threads
     }
 }
 
-/// One load of the device, and what it gave.
+/// How much was in flight, and what that gave.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trial {
     /// What was in flight.
     #[serde(flatten)]
-    pub load: Load,
+    pub in_flight: InFlight,
     /// 1e9 bytes a second.
     pub gb_per_s: f64,
 }
@@ -66,30 +66,39 @@ pub struct Trial {
 pub fn knee(trials: &[Trial]) -> Option<Trial> {
     let best = trials.iter().map(|t| t.gb_per_s).fold(0.0, f64::max);
     let enough = trials.iter().filter(|t| t.gb_per_s >= KNEE_SHARE * best);
-    enough.copied().min_by_key(|t| (t.load.bytes(), t.load.threads, t.load.block_bytes))
+    enough
+        .copied()
+        .min_by_key(|t| (t.in_flight.bytes(), t.in_flight.threads, t.in_flight.block_bytes))
 }
 
-/// Searches depth, block size and threads with `measure`, which tells the GB/s of a load; every trial, the best first.
+/// Searches depth, block size and threads with `measure`, which tells the GB/s of so much in flight; every trial, the best first.
 /// Each is climbed from the knee of what was tried before, so that ties do not pile up what is in flight.
 fn search<E>(
     most_threads: usize,
-    mut measure: impl FnMut(Load) -> Result<f64, E>,
+    mut measure: impl FnMut(InFlight) -> Result<f64, E>,
 ) -> Result<Vec<Trial>, E> {
     let mut trials = Vec::new();
-    let first = Load { block_bytes: FIRST_BLOCK, depth: 1, threads: 1 };
-    let depths = powers(1, MAX_DEPTH, 2).map(|depth| Load { depth, ..first });
+    let first = InFlight { block_bytes: FIRST_BLOCK, depth: 1, threads: 1 };
+    let depths = powers(1, MAX_DEPTH, 2).map(|depth| InFlight { depth, ..first });
     climb(&mut trials, depths, &mut measure)?;
     for blocks in [(4 * FIRST_BLOCK, BLOCKS.1), (BLOCKS.0, FIRST_BLOCK / 4)] {
-        let best = knee(&trials).map_or(first, |best| best.load);
+        let best = knee(&trials).map_or(first, |best| best.in_flight);
         let blocks = powers(blocks.0, blocks.1, 4);
-        climb(&mut trials, blocks.map(|block_bytes| Load { block_bytes, ..best }), &mut measure)?;
+        climb(
+            &mut trials,
+            blocks.map(|block_bytes| InFlight { block_bytes, ..best }),
+            &mut measure,
+        )?;
     }
-    let best = knee(&trials).map_or(first, |best| best.load);
-    let threads = powers(2, most_threads, 2).map(|threads| Load { threads, ..best });
+    let best = knee(&trials).map_or(first, |best| best.in_flight);
+    let threads = powers(2, most_threads, 2).map(|threads| InFlight { threads, ..best });
     climb(&mut trials, threads, &mut measure)?;
     for _ in 0..FINAL_ROUNDS {
         for finalist in [fastest(&trials), knee(&trials)].into_iter().flatten() {
-            trials.push(Trial { load: finalist.load, gb_per_s: measure(finalist.load)? });
+            trials.push(Trial {
+                in_flight: finalist.in_flight,
+                gb_per_s: measure(finalist.in_flight)?,
+            });
         }
     }
     trials.sort_by(|a, b| b.gb_per_s.total_cmp(&a.gb_per_s));
@@ -99,14 +108,14 @@ fn search<E>(
 /// Tries `steps` in order until nothing is gained any more.
 fn climb<E>(
     trials: &mut Vec<Trial>,
-    steps: impl Iterator<Item = Load>,
-    measure: &mut impl FnMut(Load) -> Result<f64, E>,
+    steps: impl Iterator<Item = InFlight>,
+    measure: &mut impl FnMut(InFlight) -> Result<f64, E>,
 ) -> Result<(), E> {
     let mut idle = 0;
-    for load in steps {
+    for in_flight in steps {
         let before = fastest(trials).map_or(0.0, |best| best.gb_per_s);
-        let gb_per_s = measure(load)?;
-        trials.push(Trial { load, gb_per_s });
+        let gb_per_s = measure(in_flight)?;
+        trials.push(Trial { in_flight, gb_per_s });
         idle = if gb_per_s > before * GAIN { 0 } else { idle + 1 };
         if idle == PATIENCE {
             break;
@@ -159,7 +168,7 @@ impl Pieces {
     }
 }
 
-/// Searches `files`, opened for direct reads, for their best load with about `trial_time` a trial; every trial, the best
+/// Searches `files`, opened for direct reads, for what is best in flight with about `trial_time` a trial; every trial, the best
 /// one first. `reader` has a depth of at least [`MAX_DEPTH`] and `most_threads` threads, `memory` is as long as
 /// [`Blocks::whole_files`] needs.
 ///
@@ -173,19 +182,19 @@ pub fn calibrate(
     memory: &mut Buffer,
     trial_time: Duration,
 ) -> Result<Vec<Trial>, Fault> {
-    let mut trial = |load: Load, bytes| {
-        let blocks = pieces.next(load.block_bytes, bytes);
-        reader.limit(load.threads, load.depth);
+    let mut trial = |in_flight: InFlight, bytes| {
+        let blocks = pieces.next(in_flight.block_bytes, bytes);
+        reader.limit(in_flight.threads, in_flight.depth);
         let mut session = reader.open(files, pieces.align);
         let clock = Instant::now();
         session.read(&blocks, memory)?;
         let read: usize = blocks.iter().map(|block| block.bytes).sum();
         Ok(read as f64 / clock.elapsed().as_secs_f64() / 1e9)
     };
-    let first = Load { block_bytes: FIRST_BLOCK, depth: MAX_DEPTH / 4, threads: 1 };
+    let first = InFlight { block_bytes: FIRST_BLOCK, depth: MAX_DEPTH / 4, threads: 1 };
     let probe = trial(first, PROBE_BYTES)?;
     let bytes = (probe * 1e9 * trial_time.as_secs_f64()) as u64;
-    search(most_threads, |load| trial(load, bytes))
+    search(most_threads, |in_flight| trial(in_flight, bytes))
 }
 
 #[cfg(test)]
@@ -194,10 +203,14 @@ mod tests {
 
     /// A device that gives each read a share of its rate until `depth` reads of `block` bytes are in flight on each of
     /// `threads` threads.
-    fn device(block: usize, depth: usize, threads: usize) -> impl FnMut(Load) -> Result<f64, ()> {
+    fn device(
+        block: usize,
+        depth: usize,
+        threads: usize,
+    ) -> impl FnMut(InFlight) -> Result<f64, ()> {
         let share = |have: usize, need: usize| have.min(need) as f64 / need as f64;
-        move |load| {
-            let parts = [(load.block_bytes, block), (load.depth, depth), (load.threads, threads)];
+        move |now| {
+            let parts = [(now.block_bytes, block), (now.depth, depth), (now.threads, threads)];
             Ok(parts.into_iter().fold(10.0, |rate, (have, need)| rate * share(have, need)))
         }
     }
@@ -207,19 +220,19 @@ mod tests {
         for threads in [1, 4] {
             let trials = search(8, device(1 << 20, 8, threads)).unwrap();
             assert_eq!(trials[0].gb_per_s, 10.0);
-            let knee = knee(&trials).unwrap().load;
-            assert_eq!(knee, Load { block_bytes: 1 << 20, depth: 8, threads });
+            let knee = knee(&trials).unwrap().in_flight;
+            assert_eq!(knee, InFlight { block_bytes: 1 << 20, depth: 8, threads });
             let grid = 7 * 4 * 4;
             assert!(trials.len() < grid / 5, "{}", trials.len());
         }
         let trials = search(1, device(1 << 20, 8, 4)).unwrap();
-        assert!(trials.iter().all(|trial| trial.load.threads == 1), "no more than there are");
+        assert!(trials.iter().all(|trial| trial.in_flight.threads == 1), "no more than there are");
     }
 
     #[test]
     fn a_device_that_wants_large_blocks_gets_them() {
         let trials = search(2, device(16 << 20, 4, 1)).unwrap();
-        assert_eq!((trials[0].gb_per_s, trials[0].load.block_bytes), (10.0, 16 << 20));
+        assert_eq!((trials[0].gb_per_s, trials[0].in_flight.block_bytes), (10.0, 16 << 20));
         assert_eq!(knee(&[]), None);
     }
 

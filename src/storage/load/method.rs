@@ -4,10 +4,10 @@ use std::fs::File;
 use std::time::Instant;
 
 use super::prepared::{POISON, Prepared, open_direct, shrank};
-use crate::Result;
-use crate::storage::layout::directory::read_header;
+use crate::storage::layout::directory::{header_of_content, read_header};
 use crate::storage::layout::header::open_regular;
 use crate::storage::read::{mapped::Mapping, pread};
+use crate::{Error, Result};
 
 /// How a set is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,44 +64,76 @@ impl Method {
     /// # Errors
     /// When a shard can't be opened or read, or is no longer what it was; what was loaded then must not be used.
     pub fn load(self, prepared: &Prepared) -> Result<(Stages, Loaded)> {
-        let (files, mut stages) = open_and_parse(prepared, self == Self::Direct)?;
-        let clock = Instant::now();
-        let loaded = match self {
-            Self::Direct => {
-                prepared.read(&files, &prepared.cut.blocks)?;
-                Loaded::Memory
-            }
-            Self::Buffered => {
-                let memory = &mut prepared.memory.borrow_mut();
-                let read = pread::read(&files, &prepared.cut.blocks, memory, 1, 1);
-                read.map_err(|fault| prepared.explain(fault))?;
-                Loaded::Memory
-            }
-            Self::Mapped => {
-                let mut mappings = Vec::with_capacity(files.len());
-                for (shard, file) in prepared.set.shards.iter().zip(&files) {
-                    let bytes = shard.header.file_bytes;
-                    let mapped = Mapping::new(file, bytes).and_then(|mapping| {
-                        mapping.touch_tensors(&shard.header.tensors)?;
-                        Ok(mapping)
-                    });
-                    mappings.push(mapped.map_err(|e| {
-                        if shard.path.metadata().is_ok_and(|m| m.len() != bytes) {
-                            shrank(&shard.path, bytes)
-                        } else {
-                            crate::Error::path("read the mapping of", &shard.path, e)
-                        }
-                    })?);
-                }
-                Loaded::Mapped(mappings)
-            }
-        };
-        stages.read_s = clock.elapsed().as_secs_f64();
-        Ok((stages, loaded))
+        match self {
+            Self::Direct => Ok((read_then_parse(prepared)?, Loaded::Memory)),
+            Self::Buffered => buffered(prepared),
+            Self::Mapped => mapped(prepared),
+        }
     }
 }
 
-/// Opens every shard of the set and parses its header, as every load does first.
+fn buffered(prepared: &Prepared) -> Result<(Stages, Loaded)> {
+    let (files, stages) = open_and_parse(prepared, false)?;
+    let clock = Instant::now();
+    let memory = &mut prepared.memory.borrow_mut();
+    let read = pread::read(&files, &prepared.cut.blocks, memory, 1, 1);
+    read.map_err(|fault| prepared.explain(fault))?;
+    Ok((Stages { read_s: clock.elapsed().as_secs_f64(), ..stages }, Loaded::Memory))
+}
+
+fn mapped(prepared: &Prepared) -> Result<(Stages, Loaded)> {
+    let (files, stages) = open_and_parse(prepared, false)?;
+    let clock = Instant::now();
+    let mut mappings = Vec::with_capacity(files.len());
+    for (shard, file) in prepared.set.shards.iter().zip(&files) {
+        let bytes = shard.header.file_bytes;
+        let mapped = Mapping::new(file, bytes).and_then(|mapping| {
+            mapping.touch_tensors(&shard.header.tensors)?;
+            Ok(mapping)
+        });
+        mappings.push(mapped.map_err(|e| {
+            if shard.path.metadata().is_ok_and(|m| m.len() != bytes) {
+                shrank(&shard.path, bytes)
+            } else {
+                Error::path("read the mapping of", &shard.path, e)
+            }
+        })?);
+    }
+    Ok((Stages { read_s: clock.elapsed().as_secs_f64(), ..stages }, Loaded::Mapped(mappings)))
+}
+
+/// Opens every shard, reads all of it and parses the headers where they have arrived: what is read does not depend on
+/// what is in a header, so reading it before the rest would only cost a small read of a cold file a shard.
+fn read_then_parse(prepared: &Prepared) -> Result<Stages> {
+    let clock = Instant::now();
+    let mut files = Vec::with_capacity(prepared.set.shards.len());
+    for shard in &prepared.set.shards {
+        let file = open_direct(&shard.path)?;
+        let now = file.metadata().map_err(|e| Error::path("examine", &shard.path, e))?.len();
+        if now != shard.header.file_bytes {
+            return Err(shrank(&shard.path, shard.header.file_bytes));
+        }
+        files.push(file);
+    }
+    let open_s = clock.elapsed().as_secs_f64();
+    let clock = Instant::now();
+    prepared.read(&files, &prepared.cut.blocks)?;
+    let read_s = clock.elapsed().as_secs_f64();
+    let clock = Instant::now();
+    let memory = prepared.memory.borrow();
+    for (shard, &at) in prepared.set.shards.iter().zip(&prepared.cut.placements) {
+        let content = &memory.as_slice::<u8>()[at..at + shard.header.file_bytes as usize];
+        if header_of_content(content, &shard.path)? != shard.header {
+            return Err(Error::input(
+                format!("{} has another header than when the load began", shard.path.display()),
+                "Load again when nothing else writes to the directory",
+            ));
+        }
+    }
+    Ok(Stages { open_parse_s: open_s + clock.elapsed().as_secs_f64(), read_s })
+}
+
+/// Opens every shard of the set and parses its header, as loads do that place tensors while they arrive.
 ///
 /// # Errors
 /// When a shard can't be opened, or is no longer what it was.
@@ -136,7 +168,7 @@ impl Loaded {
                 Ok(check(&memory.as_slice::<u8>()[at..at + bytes]))
             }
             Self::Mapped(mappings) => mappings[index].with(check).map_err(|e| {
-                crate::Error::path("read the mapping of", &prepared.set.shards[index].path, e)
+                Error::path("read the mapping of", &prepared.set.shards[index].path, e)
             }),
         }
     }

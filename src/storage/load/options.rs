@@ -45,7 +45,7 @@ impl Options {
         // A metric takes about 13 loads (verified twice, warmed up, 10 samples), and there are a dozen of them.
         let (gib, millis) = match profile {
             Profile::Quick => (1, 250),
-            Profile::Standard => (4, 800),
+            Profile::Standard => (4, 600),
             Profile::Thorough => (16, 8000),
         };
         let layouts = match variable(Model::VARIABLE) {
@@ -98,4 +98,18 @@ pub fn default_cache() -> PathBuf {
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable(CACHE_VARIABLE)
         .unwrap_or_else(|| variable("CARGO_MANIFEST_DIR").unwrap_or_default().join(CACHE_NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_of_polling_have_names_and_others_are_refused() {
+        assert_eq!(polling(None).unwrap(), Polling::None);
+        assert_eq!(polling(Some("completions")).unwrap(), Polling::Completions);
+        assert_eq!(polling(Some("submissions")).unwrap(), Polling::Submissions(IDLE_MS));
+        let error = polling(Some("IOPOLL")).unwrap_err().to_string();
+        assert!(error.contains("IOPOLL") && error.contains("completions"), "{error}");
+    }
 }

@@ -92,7 +92,7 @@ impl PatternReads {
         let units = pattern.units(&prepared);
         let bytes = units.iter().flatten().map(|extent| extent.bytes).sum();
         let cut = |extents: Vec<Extent>| {
-            Blocks::cut(&extents, prepared.load.block_bytes, prepared.cut.align)
+            Blocks::cut(&extents, prepared.in_flight.block_bytes, prepared.cut.align)
         };
         let units: Vec<Blocks> = units.into_iter().map(cut).collect();
         let longest = units.iter().map(|cut| cut.memory).max().unwrap_or(0);

@@ -72,12 +72,14 @@ impl Pipelined {
             return Err(Error::Unavailable(why.clone()));
         }
         let mut destination = make(prepared.cut.memory)?;
-        let load = prepared.load;
-        let slots = (QUEUES * load.depth * load.threads).max(FEWEST_BYTES / load.block_bytes);
-        let memory = Memory::new(slots * load.block_bytes, prepared.place.node, POISON)?.buffer;
-        let cpus = &prepared.place.cpus[..load.threads];
-        let reader = Reader::new(cpus, load.depth, prepared.polling)?;
-        let pipeline = Pipeline::new(reader, memory, load.block_bytes, destination.as_mut())?;
+        let in_flight = prepared.in_flight;
+        let slots = (QUEUES * in_flight.depth * in_flight.threads)
+            .max(FEWEST_BYTES / in_flight.block_bytes);
+        let memory =
+            Memory::new(slots * in_flight.block_bytes, prepared.place.node, POISON)?.buffer;
+        let cpus = &prepared.place.cpus[..in_flight.threads];
+        let reader = Reader::new(cpus, in_flight.depth, prepared.polling)?;
+        let pipeline = Pipeline::new(reader, memory, in_flight.block_bytes, destination.as_mut())?;
         Ok(Self {
             id,
             pipeline,

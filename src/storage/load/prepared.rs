@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::calibrate::{Load, MAX_DEPTH, Pieces, Trial, calibrate};
+use super::calibrate::{InFlight, MAX_DEPTH, Pieces, Trial, calibrate};
 use super::options::Options;
 use super::place::{Memory, Place};
 use crate::host::{Buffer, Root, pages};
@@ -30,7 +30,7 @@ use crate::{Error, Result};
 const MEMORY_SHARE: u64 = 4;
 
 /// What is in flight where calibration is impossible.
-const PLAIN: Load = Load { block_bytes: 1 << 20, depth: 1, threads: 1 };
+const PLAIN: InFlight = InFlight { block_bytes: 1 << 20, depth: 1, threads: 1 };
 
 /// Longest time of one calibration trial.
 const LONGEST_TRIAL: Duration = Duration::from_millis(250);
@@ -53,7 +53,7 @@ pub struct Prepared {
     /// Alignment of direct reads, or why there are none.
     pub direct: Result<u64, String>,
     /// What is in flight.
-    pub load: Load,
+    pub in_flight: InFlight,
     /// Calibration, the best trial first; empty without direct reads.
     pub trials: Vec<Trial>,
     /// The set, cut into blocks.
@@ -143,8 +143,8 @@ impl Prepared {
                 (memory, prefault_s) = memory_for(&set, align, &place)?;
             }
         }
-        let load = trials.first().map_or(PLAIN, |best| best.load);
-        let mut reader = Reader::new(&place.cpus[..load.threads], load.depth, polling)?;
+        let in_flight = trials.first().map_or(PLAIN, |best| best.in_flight);
+        let mut reader = Reader::new(&place.cpus[..in_flight.threads], in_flight.depth, polling)?;
         let Memory { buffer: mut memory, node: memory_node, refused: memory_refused } = memory;
         let clock = Instant::now();
         reader.register([&mut memory]);
@@ -152,11 +152,11 @@ impl Prepared {
         let parse_s = parse(&set)?;
         Ok(Rc::new(Self {
             parse_s,
-            cut: Blocks::whole_files(&lengths(&set), load.block_bytes, align),
+            cut: Blocks::whole_files(&lengths(&set), in_flight.block_bytes, align),
             set,
             device,
             direct,
-            load,
+            in_flight,
             trials,
             place,
             polling,
@@ -218,9 +218,9 @@ impl Prepared {
         let reader = self.reader.borrow();
         let ladder: Vec<String> = self.ladder.iter().map(ToString::to_string).collect();
         BTreeMap::from([
-            ("block_bytes".to_owned(), json!(self.load.block_bytes)),
-            ("queue_depth".to_owned(), json!(self.load.depth)),
-            ("threads".to_owned(), json!(self.load.threads)),
+            ("block_bytes".to_owned(), json!(self.in_flight.block_bytes)),
+            ("queue_depth".to_owned(), json!(self.in_flight.depth)),
+            ("threads".to_owned(), json!(self.in_flight.threads)),
             ("alignment".to_owned(), json!(self.cut.align)),
             ("stage_register_s".to_owned(), json!(self.register_s)),
             ("ring_flags".to_owned(), json!(reader.flags())),
@@ -243,9 +243,9 @@ impl Prepared {
                 "best raw sequential direct read of the same files: {}, blocks of {} KiB, {} in flight on each of {} \
                  threads",
                 self.reader.borrow().path(),
-                best.load.block_bytes >> 10,
-                best.load.depth,
-                best.load.threads
+                best.in_flight.block_bytes >> 10,
+                best.in_flight.depth,
+                best.in_flight.threads
             ),
         })
     }

@@ -1,8 +1,8 @@
 //! The device itself, by sequential direct reads of the set: the metrics `storage/read/sequential`, `knee`, `cpu-per-gb`
 //! and `sustained`.
 //!
-//! `sequential` is the best load that the search found, `knee` the smallest one that is nearly as good, `cpu-per-gb` what
-//! the best one costs in CPU time, and `sustained` the best one kept up for as long as the profile allows, so that a
+//! `sequential` has as much in flight as the search found best, `knee` the least that is nearly as good; `cpu-per-gb` is what
+//! the best costs in CPU time, and `sustained` the best kept up for as long as the profile allows, so that a
 //! drive that slows down when it is hot or its cache is full shows it.
 
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::calibrate::{Load, Pieces, knee};
+use super::calibrate::{InFlight, Pieces, knee};
 use super::check::compare;
 use super::history::{History, median, milliseconds};
 use super::method::Stages;
@@ -34,13 +34,13 @@ const SMALLEST_PIECE: u64 = 64 << 20;
 /// What is told of sequential reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
-    /// The rate of the best load.
+    /// The best rate.
     Sequential,
-    /// The rate of the smallest load that is nearly as good.
+    /// The rate with the least in flight that is nearly as good.
     Knee,
-    /// CPU seconds of the best load for 1e9 bytes.
+    /// CPU seconds of 1e9 bytes at the best rate.
     CpuPerGb,
-    /// The rate of the best load, kept up.
+    /// The best rate, kept up.
     Sustained,
 }
 
@@ -67,12 +67,12 @@ impl Figure {
     }
 }
 
-/// Sequential reads of one load.
+/// Sequential reads with so much in flight.
 pub struct RawReads {
     id: MetricId,
     figure: Figure,
     prepared: Rc<Prepared>,
-    load: Load,
+    in_flight: InFlight,
     reader: RefCell<Reader>,
     files: Vec<File>,
     pieces: Pieces,
@@ -85,7 +85,7 @@ pub struct RawReads {
 }
 
 impl RawReads {
-    /// Prepares reads of the load that `figure` is about.
+    /// Prepares the reads that `figure` is about.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when files can't be read directly.
@@ -98,19 +98,22 @@ impl RawReads {
         let Some(chosen) = chosen else {
             return Err(Error::Unavailable("the device was not searched for its knee".into()));
         };
-        let load = chosen.load;
+        let in_flight = chosen.in_flight;
         let seconds = prepared.load_time.as_secs_f64() / PIECES_A_LOAD;
         let bytes = match figure {
             Figure::Sustained => prepared.set.bytes(),
             _ => ((chosen.gb_per_s * 1e9 * seconds) as u64).max(SMALLEST_PIECE),
         };
-        let mut reader =
-            Reader::new(&prepared.place.cpus[..load.threads], load.depth, prepared.polling)?;
+        let mut reader = Reader::new(
+            &prepared.place.cpus[..in_flight.threads],
+            in_flight.depth,
+            prepared.polling,
+        )?;
         reader.register([&mut *prepared.memory.borrow_mut()]);
         Ok(Self {
             id,
             figure,
-            load,
+            in_flight,
             reader: RefCell::new(reader),
             files: prepared.open_all()?,
             pieces: Pieces::new(prepared.lengths(), prepared.cut.align),
@@ -124,7 +127,7 @@ impl RawReads {
 
     /// Reads the next piece; the seconds that count, of a piece of exactly the nominal size.
     fn read(&mut self) -> Result<Duration> {
-        let blocks = self.pieces.next(self.load.block_bytes, self.history.bytes);
+        let blocks = self.pieces.next(self.in_flight.block_bytes, self.history.bytes);
         let bytes: usize = blocks.iter().map(|block| block.bytes).sum();
         let prepared = &self.prepared;
         let (elapsed, observation, latencies) = observe(prepared, || {
@@ -183,7 +186,7 @@ impl Subject for RawReads {
     }
 
     fn verify(&mut self) -> Result<Verified> {
-        let blocks = self.pieces.next(self.load.block_bytes, self.history.bytes);
+        let blocks = self.pieces.next(self.in_flight.block_bytes, self.history.bytes);
         compare(&self.prepared, &blocks, |blocks: &[Block]| {
             let mut reader = self.reader.borrow_mut();
             let mut session = reader.open(&self.files, self.prepared.cut.align);
@@ -212,9 +215,9 @@ impl Subject for RawReads {
         details.extend(self.prepared.reader_facts());
         let no_ceiling = "it is itself the ceiling of this device's loads";
         details.extend(BTreeMap::from([
-            ("block_bytes".to_owned(), json!(self.load.block_bytes)),
-            ("queue_depth".to_owned(), json!(self.load.depth)),
-            ("threads".to_owned(), json!(self.load.threads)),
+            ("block_bytes".to_owned(), json!(self.in_flight.block_bytes)),
+            ("queue_depth".to_owned(), json!(self.in_flight.depth)),
+            ("threads".to_owned(), json!(self.in_flight.threads)),
             ("block_latency_ms".to_owned(), milliseconds(&self.latencies)),
             ("trials".to_owned(), json!(self.prepared.trials)),
             ("ceiling_unknown".to_owned(), json!(no_ceiling)),

@@ -123,3 +123,15 @@ fn a_full_disk_is_an_error_and_leaves_nothing_behind() {
     }
     assert_eq!(cache.path().read_dir().unwrap().count(), 0);
 }
+
+#[test]
+fn a_directory_that_takes_no_files_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for cache in [file, "/sys/models".into()] {
+        let error = obtain(&cache, &TINY, u64::MAX).unwrap_err();
+        assert!(matches!(error, Error::Os { .. }), "{error}");
+        assert!(error.to_string().contains(cache.to_str().unwrap()), "{error}");
+    }
+}
