@@ -126,16 +126,21 @@ pub fn rows_remapped(facts: &Facts<'_>) -> Vec<Said> {
     )
 }
 
+/// A BAR that does not show all of the GPU's memory.
 pub fn small_bar(facts: &Facts<'_>) -> Vec<Said> {
     let gpus = identity::gpus(facts.host).into_iter();
     gpus.filter_map(|gpu| {
         let bars = &facts.host.environment.get(&format!("pci.{}.bar_bytes", gpu.bdf))?.value;
         let largest = bars.as_array()?.iter().filter_map(|bar| bar.as_u64()).max()?;
-        (largest <= SMALL_BAR).then(|| {
+        let known = facts.reference.gpu(&gpu.id);
+        let memory =
+            known.map_or(SMALL_BAR + 1, |known| u64::from(known.memory_gb) * 1_000_000_000);
+        (largest < memory).then(|| {
+            let of = known.map_or(String::new(), |known| format!(" of {} GB", known.memory_gb));
             (
                 Verdict::Warn,
                 format!(
-                    "the largest BAR of GPU {} has {} MiB: resizable BAR is off",
+                    "the largest BAR of GPU {} shows {} MiB{of}: resizable BAR is off, or limited",
                     gpu.bdf,
                     largest >> 20
                 ),

@@ -43,19 +43,28 @@ fn slower(facts: &Facts<'_>, device: &Device) -> Option<Said> {
     })
 }
 
-/// A device in a slot that is slower than itself.
+/// A device in a slot that is slower than itself, on a CPU that could do more.
 fn behind(facts: &Facts<'_>, device: &Device) -> Option<Said> {
     let env = &facts.host.environment;
-    let own_speed = gt_per_second(env.text(&format!("pci.{}.max_link_speed", device.bdf))?)?;
-    let own_width = env.number(&format!("pci.{}.max_link_width", device.bdf))?;
+    let read = env.text(&format!("pci.{}.max_link_speed", device.bdf)).and_then(gt_per_second);
+    let known = facts.reference.gpu(&device.id).and_then(|gpu| speed_of(gpu.pcie_generation));
+    let own_speed = read.or(known)?;
+    let cpu = identity::cpu(facts.reference, env).and_then(|cpu| speed_of(cpu.pcie_generation));
+    let possible = cpu.map_or(own_speed, |cpu| own_speed.min(cpu));
     let (speed, width) = path(facts.host, &device.bdf, "path_capability")?;
-    (speed < own_speed || width < own_width).then(|| {
+    let own_width = env.number(&format!("pci.{}.max_link_width", device.bdf)).unwrap_or(width);
+    (speed < possible || width < own_width).then(|| {
         let what = format!(
-            "{} {} can do {own_speed} GT/s x{own_width}, the slot or a bridge above it {speed} GT/s x{width}",
+            "{} {} can do {possible} GT/s x{own_width} here, the slot or a bridge above it {speed} GT/s x{width}",
             device.kind, device.bdf
         );
         said(device, what, "Use a slot of its speed and width, or raise the slot's speed in the BIOS")
     })
+}
+
+/// GT/s of a PCIe generation.
+fn speed_of(generation: u32) -> Option<f64> {
+    GENERATIONS.get((generation as usize).checked_sub(1)?).copied()
 }
 
 /// Speed and width that NVML saw while the GPU worked; where several metrics looked, the best.
@@ -67,7 +76,7 @@ fn under_load(facts: &Facts<'_>, device: &Device) -> Option<(f64, f64)> {
     });
     let links = own.filter_map(|metric| {
         let generation = seen::most(metric, "pcie_generation")?;
-        let speed = *GENERATIONS.get((generation as usize).checked_sub(1)?)?;
+        let speed = speed_of(generation as u32)?;
         Some((speed, seen::most(metric, "pcie_lanes")?))
     });
     links.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))

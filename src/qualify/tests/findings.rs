@@ -87,7 +87,21 @@ fn a_link_below_its_maximum_under_load() {
         }),
     );
     let what = only(&qualification, "link-below-maximum", Verdict::Warn);
-    assert!(what.contains("can do 32 GT/s x16, the slot or a bridge above it 16 GT/s"), "{what}");
+    assert!(
+        what.contains("can do 32 GT/s x16 here, the slot or a bridge above it 16 GT/s"),
+        "{what}"
+    );
+    // A CPU of the generation before is no fault of the slot.
+    let model = json!(106);
+    let older = qualify(
+        sound(&[
+            ("cpu.model", model),
+            (&speed, json!("32.0 GT/s PCIe")),
+            (&path, link("16.0", 16)),
+        ]),
+        metrics(|m| m),
+    );
+    assert!(older.findings.iter().all(|f| !f.what.contains("slot")), "{:?}", older.findings);
     let (capability, current) =
         ("pci.0000:02:00.0.path_capability", "pci.0000:02:00.0.path_current");
     host = sound(&[(capability, link("16.0", 4)), (current, link("8.0", 4))]);
@@ -101,7 +115,8 @@ fn a_bar_that_was_not_resized() {
     let bars = format!("pci.{GPU}.bar_bytes");
     let what =
         of_host(sound(&[(&bars, json!([16 << 20, 256 << 20]))]), "gpu-small-bar", Verdict::Warn);
-    assert!(what.contains("256 MiB"), "{what}");
+    assert!(what.contains("256 MiB of 80 GB"), "{what}");
+    of_host(sound(&[(&bars, json!([16 << 20, 1u64 << 35]))]), "gpu-small-bar", Verdict::Warn);
 }
 
 #[test]
