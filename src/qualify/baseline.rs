@@ -56,6 +56,9 @@ pub struct Baseline {
     pub metrics: BTreeMap<MetricId, Level>,
 }
 
+/// Runs and their values, by metric.
+type Values<'a> = BTreeMap<&'a MetricId, (Unit, Vec<(&'a str, f64)>)>;
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();
@@ -83,7 +86,7 @@ impl Baseline {
                 }
             }
         }
-        let mut values: BTreeMap<&MetricId, (Unit, Vec<(&str, f64)>)> = BTreeMap::new();
+        let mut values: Values<'_> = BTreeMap::new();
         for run in runs {
             for metric in run.benches.iter().flat_map(|bench| &bench.metrics) {
                 let usable = metric.state == State::Ok;
