@@ -477,6 +477,30 @@ fn compare_takes_labels_as_groups_and_says_what_moved() {
 }
 
 #[test]
+fn a_page_is_written_whole_and_over_pages_only() {
+    let results = Results::two_runs();
+    let page = results.0.path().join("page.html");
+    let file = page.to_str().unwrap();
+    results.run(&["report", "nps1", "--html", file]).shows(&["written to"]);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!DOCTYPE html>") && text.trim_end().ends_with("</html>"));
+    assert!(text.contains("146 GFLOP/s") && text.contains("no NVIDIA GPU"));
+    results.run(&["report", "nps4", "--html", file]).shows(&["written to"]);
+    assert!(std::fs::read_to_string(&page).unwrap().contains("storage did not reach the end"));
+
+    let record = results.0.path().join("runs/2026-11-23T10-00-00Z-nps1/gemm.json");
+    let before = std::fs::read(&record).unwrap();
+    let refused = |path: &str, facts: &[&str]| {
+        results.run(&["report", "nps1", "--html", path]).refused(facts);
+    };
+    refused(record.to_str().unwrap(), &["is no HTML page", "Name another file"]);
+    assert_eq!(std::fs::read(&record).unwrap(), before, "a record is never lost to a page");
+    refused(results.0.path().to_str().unwrap(), &["is a directory"]);
+    refused("/dev/null", &["is no ordinary file"]);
+    refused("/nonexistent/page.html", &["/nonexistent", "Check the path"]);
+}
+
+#[test]
 fn compare_refuses_what_is_no_comparison() {
     let results = two_settings();
     results.run(&["compare", "nps1"]).refused(&["second group is empty"]);

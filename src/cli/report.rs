@@ -1,13 +1,14 @@
-//! `hostdyno report [RUN]`: what a run tells.
+//! `hostdyno report [RUN]`: what a run tells, on the terminal or as a page.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::output::{Output, complain};
+use crate::record::atomic;
 use crate::record::store::Store;
 use crate::report::model::Report;
-use crate::report::terminal;
+use crate::report::{html, terminal};
 use crate::{Error, Result};
 
 /// Which run, and how much of it.
@@ -21,12 +22,15 @@ pub struct Arguments {
     /// Also draw its matrices and curves, one SVG file each, into this directory
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
+    /// Write the report as one page for a browser, with its figures, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Reports on the run.
 ///
 /// # Errors
-/// No such run, nothing in it can be read, or the pictures can't be written.
+/// No such run, or nothing in it can be read; or the page or the pictures can't be written.
 pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> {
     let run = store.read(arguments.run.as_deref())?;
     for problem in &run.problems {
@@ -35,6 +39,13 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
     let report = Report::new(&run);
     if let Some(directory) = &arguments.svg {
         draw(&report, directory)?;
+    }
+    if let Some(file) = &arguments.html {
+        refuse_to_lose(file)?;
+        atomic::write(file, html::run(&run).as_bytes())?;
+        return output.print("report", &report, |screen, _| {
+            screen.paragraph("", &format!("{}: written to {}", run.name, file.display()))
+        });
     }
     output.print("report", &report, |screen, report| {
         terminal::report(screen, report, arguments.findings)
@@ -57,4 +68,25 @@ fn draw(report: &Report, directory: &Path) -> Result<()> {
         complain("drawn", &file.display().to_string());
     }
     Ok(())
+}
+
+/// How every page begins.
+const PAGE: &[u8] = b"<!DOCTYPE html>";
+
+/// Refuses to write a page over what is no page: a record would be lost by a slip of the hand.
+fn refuse_to_lose(file: &Path) -> Result<()> {
+    use std::io::Read;
+    let why = match std::fs::metadata(file) {
+        Err(_) => return Ok(()), // It can be made, or the attempt says why not.
+        Ok(data) if data.is_dir() => "is a directory",
+        Ok(data) if !data.is_file() => "is no ordinary file",
+        Ok(data) if data.len() == 0 => return Ok(()),
+        Ok(_) => "exists and is no HTML page",
+    };
+    let mut start = [0; PAGE.len()];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    if read.is_ok() && start.eq_ignore_ascii_case(PAGE) {
+        return Ok(());
+    }
+    Err(Error::input(format!("{} {why}", file.display()), "Name another file, such as report.html"))
 }

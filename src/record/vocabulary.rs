@@ -157,6 +157,16 @@ pub enum Origin {
     Measured,
 }
 
+impl Origin {
+    /// As printed and stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Theoretical => "theoretical",
+            Self::Measured => "measured",
+        }
+    }
+}
+
 /// Why sampling ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,5 +12,6 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod model;
+pub mod plot;
 pub mod quantity;
 pub mod terminal;

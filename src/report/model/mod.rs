@@ -1,5 +1,9 @@
 //! What a report says, before anyone draws it. Pure: from a run to values.
 
+mod ceilings;
+mod environment;
+mod family;
+pub mod figures;
 mod figure;
 mod host;
 mod part;
@@ -13,6 +17,9 @@ use super::findings::{Finding, findings};
 use crate::record::Part;
 use crate::record::store::Run;
 
+pub use ceilings::{Ceilings, unknown_ceilings};
+pub use environment::CLASSES;
+pub use family::{families, shared_path};
 pub use figure::{Figure, Shape};
 pub use host::{HostLine, cpu_quota, host_block, memory_nodes, online_cpus, value_text};
 pub use part::{Headline, PartReport, Row, cause, share_of_ceiling};

@@ -82,6 +82,15 @@ impl Row {
         }
     }
 
+    /// The state, with the word that a reader must not miss when the inputs were not cold.
+    pub fn state_text(&self) -> String {
+        match self.cache {
+            Cache::Cold | Cache::NotApplicable => self.state.name().to_owned(),
+            Cache::Hot => format!("{}, hot", self.state.name()),
+            Cache::Unknown => format!("{}, warm?", self.state.name()),
+        }
+    }
+
     /// Whether the median may be shown and used: measured, and not known to be wrong.
     pub fn usable(&self) -> bool {
         self.summary.is_some() && !matches!(self.state, State::Invalid | State::Skipped)

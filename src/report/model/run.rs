@@ -88,7 +88,32 @@ impl States {
     }
 }
 
+impl std::fmt::Display for States {
+    /// `31 ok, 2 noisy`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let present: Vec<String> =
+            self.present().map(|(state, count)| format!("{count} {}", state.name())).collect();
+        f.write_str(if present.is_empty() { "none" } else { "" })?;
+        f.write_str(&present.join(", "))
+    }
+}
+
 impl RunHead {
+    /// Why the run is not complete; empty when it is.
+    pub fn why_incomplete(&self) -> String {
+        let mut reasons = Vec::new();
+        let cut: Vec<_> =
+            self.benches.iter().filter(|b| !b.complete).map(|b| b.bench.as_str()).collect();
+        if !cut.is_empty() {
+            reasons.push(format!("{} did not reach the end", cut.join(" and ")));
+        }
+        if self.benches.is_empty() {
+            reasons.push("no bench has saved anything".to_owned());
+        }
+        reasons.extend(self.problems.iter().cloned());
+        reasons.join("; ")
+    }
+
     /// The head of `run`.
     pub fn new(run: &Run) -> Self {
         let benches = &run.benches;

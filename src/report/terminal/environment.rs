@@ -6,19 +6,11 @@ use comfy_table::CellAlignment::Left;
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{fitted, table};
 use crate::host::HostRecord;
-use crate::host::environment::{Class, Field, Status};
-use crate::report::model::{host_block, value_text};
+use crate::host::environment::{Field, Status};
+use crate::report::model::{CLASSES, host_block, value_text};
 
 /// Values longer than this are cut: CPU flags fill a screen, and `--json` has them whole.
 const LONGEST_VALUE: usize = 60;
-
-const CLASSES: [(Class, &str); 5] = [
-    (Class::Identity, "identity: which machine"),
-    (Class::Bios, "bios: firmware, and what its settings decide"),
-    (Class::Kernel, "kernel: version, command line, settings"),
-    (Class::Runtime, "runtime: container, limits, drivers, mounts"),
-    (Class::Volatile, "volatile: changes by itself"),
-];
 
 /// The host in short, then its fields; those that could not be read are counted, and shown when `all` is asked for.
 pub fn render(screen: Screen, host: &HostRecord, all: bool) -> String {

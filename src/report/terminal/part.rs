@@ -3,12 +3,10 @@
 use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::{Cell, Table};
 
-use super::figure;
-use super::notes::{self, Ceilings};
+use super::{figure, notes};
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
-use crate::record::{Cache, MetricId};
-use crate::report::model::{PartReport, Row};
+use crate::report::model::{Ceilings, PartReport, Row, families, shared_path};
 use crate::report::quantity::{self, noise, percent};
 
 /// The table of `part` with its notes; empty when it has no rows.
@@ -24,7 +22,7 @@ pub fn render(screen: Screen, part: &PartReport) -> String {
     let draw = |layout: Layout| layout.table(screen, &rows, &ceilings);
     let Some((table, layout)) = first_that_fits(screen, &layouts, draw) else { return text };
     text += &table;
-    text += &ceilings.notes(screen);
+    text += &notes::ceilings(screen, &ceilings);
     text += &notes::no_ceiling(screen, &rows);
     if !layout.kernel {
         text += &notes::kernel_paths(screen, &rows);
@@ -129,59 +127,10 @@ impl Layout {
             let ceiling = row.ceiling.as_ref().map(|c| quantity::plain(row.unit, c.value));
             line.push(Cell::new(ceiling.unwrap_or_else(none)));
         }
-        line.push(cell(row.state.into(), state(row)));
+        line.push(cell(row.state.into(), row.state_text()));
         if self.kernel {
             line.push(Cell::new(printable(&row.kernel_path)));
         }
         line
-    }
-}
-
-/// The state, with the word that a reader must not miss when the inputs were not cold.
-pub fn state(row: &Row) -> String {
-    match row.cache {
-        Cache::Cold | Cache::NotApplicable => row.state.name().to_owned(),
-        Cache::Hot => format!("{}, hot", row.state.name()),
-        Cache::Unknown => format!("{}, warm?", row.state.name()),
-    }
-}
-
-/// Runs of neighbours whose names begin with the same segment.
-fn families(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
-    let first = |id: &MetricId| id.as_str().split('/').next().map(str::to_owned);
-    rows.chunk_by(move |a, b| first(&a.id) == first(&b.id))
-}
-
-/// The leading path that all names share, with its last slash; `None` when they share none.
-fn shared_path(rows: &[Row]) -> Option<&str> {
-    let (first, rest) = rows.split_first()?;
-    let first = first.id.as_str();
-    let mut shared = first.rfind('/').map_or(0, |slash| slash + 1);
-    for row in rest {
-        while !row.id.as_str().starts_with(&first[..shared]) {
-            shared = first[..shared.saturating_sub(1)].rfind('/').map_or(0, |slash| slash + 1);
-        }
-    }
-    (shared > 0).then_some(&first[..shared])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::fixture;
-
-    fn rows(names: &[&str]) -> Vec<Row> {
-        names.iter().map(|name| Row::new(&fixture::ok(name, 1.0))).collect()
-    }
-
-    #[test]
-    fn families_keep_what_tells_their_members_apart() {
-        let rows = rows(&["gemm/cpu/bf16/m1", "gemm/cpu/bf16/m1n2", "gemm/cpu/int8/m1", "peak/x"]);
-        let families: Vec<_> = families(&rows).collect();
-        assert_eq!(families.len(), 2);
-        assert_eq!(shared_path(families[0]), Some("gemm/cpu/"));
-        assert_eq!(shared_path(&families[0][..2]), Some("gemm/cpu/bf16/"));
-        assert_eq!(shared_path(&self::rows(&["a", "b"])), None);
-        assert_eq!(shared_path(&self::rows(&["", ""])), None);
     }
 }

@@ -5,7 +5,7 @@ use comfy_table::CellAlignment::Left;
 
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
-use crate::report::model::{RunHead, States};
+use crate::report::model::RunHead;
 
 /// Which run a report is about, and what it lacks.
 pub fn head(screen: Screen, run: &RunHead) -> String {
@@ -17,12 +17,12 @@ pub fn head(screen: Screen, run: &RunHead) -> String {
         format!("profile {}", none_or(&run.profiles, " and ")),
         format!("started {}", run.started.as_deref().unwrap_or("at an unknown time")),
         format!("benches {}", none_or(&benches, ", ")),
-        format!("metrics {}", states(run.states)),
+        format!("metrics {}", run.states),
     ];
     text += &screen.paragraph("  ", &about.join(" | "));
     if !run.complete {
         let label = screen.paint(Tone::Bad, "incomplete");
-        text += &screen.paragraph(&format!("  {label}: "), &why_incomplete(run));
+        text += &screen.paragraph(&format!("  {label}: "), &run.why_incomplete());
     }
     text
 }
@@ -53,7 +53,7 @@ pub fn list(screen: Screen, runs: &[RunHead]) -> String {
             line.push(Cell::new(printable(&none_or(&run.profiles, ", "))));
             line.push(Cell::new(printable(&none_or(&names, " "))));
         }
-        line.push(Cell::new(states(run.states)));
+        line.push(Cell::new(run.states.to_string()));
         line.push(if run.complete { Cell::new("") } else { cell(Tone::Bad, "incomplete") });
         line
     };
@@ -70,30 +70,9 @@ pub fn list(screen: Screen, runs: &[RunHead]) -> String {
         .map_or_else(String::new, |(text, _)| text)
 }
 
-/// `31 ok, 2 noisy`.
-fn states(states: States) -> String {
-    let present: Vec<_> =
-        states.present().map(|(state, count)| format!("{count} {}", state.name())).collect();
-    none_or(&present, ", ")
-}
-
 fn none_or(names: &[impl AsRef<str>], separator: &str) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(separator)
-}
-
-fn why_incomplete(run: &RunHead) -> String {
-    let mut reasons = Vec::new();
-    let cut: Vec<_> =
-        run.benches.iter().filter(|b| !b.complete).map(|b| b.bench.as_str()).collect();
-    if !cut.is_empty() {
-        reasons.push(format!("{} did not reach the end", cut.join(" and ")));
-    }
-    if run.benches.is_empty() {
-        reasons.push("no bench has saved anything".to_owned());
-    }
-    reasons.extend(run.problems.iter().cloned());
-    reasons.join("; ")
 }

@@ -3,10 +3,8 @@
 use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::{Cell, Table};
 
-use super::part::state;
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
-use crate::record::Origin;
 use crate::report::model::{Headline, PartReport, Row};
 use crate::report::quantity::{self, percent};
 
@@ -59,7 +57,7 @@ fn draw(screen: Screen, figures: &[(&str, &Row)], detail: Detail) -> Table {
         let (share, bar) = match (row.share, &row.ceiling) {
             (Some(share), _) if detail == Detail::Share => (percent(share), String::new()),
             (Some(share), Some(ceiling)) => {
-                (format!("{} {}", percent(share), short(ceiling.origin)), bar(share))
+                (format!("{} {}", percent(share), ceiling.origin.name()), bar(share))
             }
             _ => ("unknown".to_owned(), String::new()),
         };
@@ -71,18 +69,11 @@ fn draw(screen: Screen, figures: &[(&str, &Row)], detail: Detail) -> Table {
         if detail == Detail::Bar {
             line.push(Cell::new(bar));
         }
-        line.push(cell(row.state.into(), state(row)));
+        line.push(cell(row.state.into(), row.state_text()));
         line.push(Cell::new(printable(row.id.as_str())));
         line
     });
     table(screen, &columns, rows.collect())
-}
-
-fn short(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Theoretical => "theoretical",
-        Origin::Measured => "measured",
-    }
 }
 
 /// Full cells for the share reached, light ones for the rest.

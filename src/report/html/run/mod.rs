@@ -1,0 +1,55 @@
+//! A run as one page: what it found first, then the pictures, then every figure, then what it was measured on.
+
+mod charts;
+mod figures;
+mod head;
+mod places;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use maud::{Markup, html};
+
+use crate::record::store::Run;
+use crate::report::model::Report;
+use crate::report::model::figures::Figures;
+
+/// The page of `run`.
+pub fn run(run: &Run) -> String {
+    let report = Report::new(run);
+    let figures = Figures::new(run);
+    let sections = [
+        ("glance", "A number for each part", head::glance(&report.parts)),
+        ("findings", "Worth looking at", head::findings(&report.findings)),
+        ("host", "The host", head::host(&report.host)),
+        ("rooflines", "Rooflines", figures::rooflines(&figures.rooflines)),
+        ("memory", "Memory latency", figures::memory(&figures)),
+        ("links", "Host and device", figures::copies(&figures.copies)),
+        ("loads", "Loading a model", figures::loads(&figures.loads)),
+        ("figures", "Every figure", rows::parts(&report.parts)),
+        ("skipped", "Skipped, and why", places::skipped(&report.skipped)),
+        ("environment", "Environment", places::environment(run.host.as_ref())),
+        ("guide", "How to read this page", places::guide()),
+    ];
+    let body = html! {
+        a.skip href="#glance" { "Skip to the figures" }
+        (head::head(&report.run))
+        nav aria-label="Sections" {
+            ul { @for (id, title, _) in &sections { li { a href=(format!("#{id}")) { (title) } } } }
+        }
+        main { @for (id, title, content) in &sections { (section(id, title, content)) } }
+        footer { "Written by hostdyno " (env!("CARGO_PKG_VERSION")) " from the records in " code { (report.run.path) } "." }
+    };
+    let title = format!("{} - hostdyno", report.run.name);
+    let description = format!("What the run {} measured: {}", report.run.name, report.run.states);
+    super::page(&title, &description, &body)
+}
+
+fn section(id: &str, title: &str, content: &Markup) -> Markup {
+    html! {
+        section id=(id) aria-labelledby=(format!("{id}-heading")) {
+            h2 id=(format!("{id}-heading")) { (title) }
+            (content)
+        }
+    }
+}
