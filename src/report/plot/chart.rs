@@ -181,7 +181,7 @@ impl Chart {
         let marks = self.marks.iter().filter_map(|mark| Some((mark, pixel(self.place(mark.at)?))));
         let ends = self.lines.iter().filter_map(|line| {
             let Label::AtEnd(label) = &line.label else { return None };
-            let last = self.place(*line.points.last()?)?;
+            let last = line.points.iter().rev().find_map(|point| self.place(*point))?;
             Some((label.as_str(), line.ink, pixel(last).1))
         });
         let along = self.lines.iter().filter_map(|line| {

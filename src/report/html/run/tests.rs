@@ -22,6 +22,12 @@ const SECTIONS: [&str; 11] = [
     "guide",
 ];
 
+/// A metric that moves bytes and computes nothing.
+fn moves(name: &str, value: f64) -> MetricRecord {
+    let work = Work { bytes_read: 1 << 28, ..Work::default() };
+    MetricRecord { work, ..ok(name, value) }
+}
+
 /// A run with something for every section, in every state.
 fn whole() -> Run {
     let peak = "compute/peak/bf16/all-cores";
@@ -41,11 +47,16 @@ fn whole() -> Run {
         in_state(gemm("gemm/cpu/fp8/m2048n2048k2048", 0.3), State::Noisy, "known to ±9 %"),
         in_state(gemm("gemm/cpu/int8/m2048n2048k2048", 7.777), State::Invalid, "differs at [0, 7]"),
         in_state(gemm("gemm/cpu/mxfp4/m2048n2048k2048", 0.2), State::Throttled, "2.1 GHz"),
-        below(ok("dram/read/all-cores", 31.23), 38.4, Origin::Theoretical, "1 x 8 B x 4800 MT/s"),
-        detailed(ok("dram/latency/random/thp", 98.4), "bytes", json!(1 << 28)),
-        detailed(ok("dram/latency/loaded/all-cores", 400.0), "curve", curve),
-        detailed(ok("storage/load/direct", 2.1), "stage_read_s", json!(0.4)),
-        ok("pcie/h2d/pinned/gpu0/first-touch/256MiB", 54.0),
+        below(
+            moves("dram/read/all-cores", 31.23),
+            38.4,
+            Origin::Theoretical,
+            "1 x 8 B x 4800 MT/s",
+        ),
+        detailed(moves("dram/latency/random/thp", 98.4), "bytes", json!(1 << 28)),
+        detailed(moves("dram/latency/loaded/all-cores", 400.0), "curve", curve),
+        detailed(moves("storage/load/direct", 2.1), "stage_read_s", json!(0.4)),
+        moves("pcie/h2d/pinned/gpu0/first-touch/256MiB", 54.0),
         skipped("vram/read/gpu0", "no NVIDIA GPU"),
     ];
     let mut run = run(vec![bench("all", metrics)]);

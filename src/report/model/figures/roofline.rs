@@ -91,7 +91,8 @@ impl Roofline {
 
 /// Arithmetic on declared bytes that is not a loop of registers alone.
 fn is_kernel(metric: &MetricRecord) -> bool {
-    metric.work.flops > 0 && metric.work.counted_bytes() > 0 && !is_peak(metric)
+    let (flops, bytes) = (metric.work.flops, metric.work.counted_bytes());
+    flops > 0 && bytes > 0 && !is_peak(metric) && metric.state != State::Skipped
 }
 
 fn is_peak(metric: &MetricRecord) -> bool {
