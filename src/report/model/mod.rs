@@ -3,11 +3,11 @@
 mod ceilings;
 mod environment;
 mod family;
-pub mod figures;
 mod figure;
 mod host;
 mod part;
 mod peers;
+pub mod pictures;
 mod run;
 mod skipped;
 

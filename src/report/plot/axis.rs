@@ -80,12 +80,17 @@ impl Axis {
         place.is_finite().then(|| place.clamp(self.ends[0], self.ends[1]))
     }
 
-    /// The label of the tick at `place`.
-    pub fn label(&self, place: f64) -> String {
-        let value = match self.scale {
+    /// What lies at `place`: the reverse of [`Self::place`].
+    pub fn value(&self, place: f64) -> f64 {
+        match self.scale {
             Scale::Linear => place,
             Scale::Log => 10f64.powf(place),
-        };
+        }
+    }
+
+    /// The label of the tick at `place`.
+    pub fn label(&self, place: f64) -> String {
+        let value = self.value(place);
         match self.labels {
             Labels::Plain => plain(value),
             Labels::Bytes => bytes(value),

@@ -3,9 +3,9 @@
 use comfy_table::CellAlignment::{Left, Right};
 use comfy_table::{Cell, Table};
 
-use super::{figure, notes};
 use super::screen::{Screen, Tone, cell, printable};
 use super::table::{first_that_fits, table};
+use super::{figure, notes};
 use crate::report::model::{Ceilings, PartReport, Row, families, shared_path};
 use crate::report::quantity::{self, noise, percent};
 

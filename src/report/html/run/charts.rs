@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::record::{Interval, Origin, State, Unit};
-use crate::report::model::figures::{Curve, Roof, Roofline, Spot};
+use crate::report::model::pictures::{Curve, Roof, Roofline, Spot};
 use crate::report::plot::{Axis, Chart, Ink, Label, Line, Mark, Shape};
 use crate::report::quantity::{percent, plain};
 
@@ -100,7 +100,7 @@ fn describe(axes: &Axes, curves: &[Curve]) -> String {
 }
 
 /// An entry of a legend.
-fn key(number: usize, line: bool, name: &str) -> Markup {
+pub fn key(number: usize, line: bool, name: &str) -> Markup {
     let ink = Ink::Series(number);
     html! {
         li {
@@ -127,7 +127,7 @@ pub fn roofline(roofline: &Roofline, number: usize) -> Markup {
         "operations for each byte that the kernel declares",
         kernels().map(|spot| spot.x).chain(ridges.clone()).chain(ridges.map(|x| x * 2.0)),
     );
-    let [left, right] = x.ends.map(|end| 10f64.powf(end));
+    let [left, right] = x.ends.map(|end| x.value(end));
     let highest = roofline.compute.iter().map(|roof| roof.value).reduce(f64::max);
     let roofs = roofline.compute.iter().map(|roof| roof.value);
     let y = Axis::log("10¹² operations/s", heights(kernels()).into_iter().chain(roofs));
@@ -138,7 +138,7 @@ pub fn roofline(roofline: &Roofline, number: usize) -> Markup {
         let end = highest.map_or(right, |highest| ridge(highest, roof.value).min(right));
         let height = |x: f64| x * roof.value * 1e-3;
         // The slope enters at the lower edge where it is too steep to enter at the left.
-        let start = left.max(10f64.powf(y.ends[0]) * 1e3 / roof.value).min(end);
+        let start = left.max(y.value(y.ends[0]) * 1e3 / roof.value).min(end);
         lines.push(Line {
             points: vec![[start, height(start)], [end, height(end)]],
             ink: Ink::Frame,

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::charts::{Axes, curves, roofline};
 use super::rows::{name, state};
 use crate::record::Unit;
-use crate::report::model::figures::{Figures, Load, Plot, Roof, Roofline};
+use crate::report::model::pictures::{Load, Plot, Roof, Roofline};
 use crate::report::quantity::{self, plain};
 
 /// Kernels below the ceilings of their device.
@@ -69,31 +69,6 @@ fn roofs(rooflines: &[Roofline]) -> Markup {
     }
 }
 
-/// Latency over size and under load.
-pub fn memory(figures: &Figures) -> Markup {
-    let sizes = Axes {
-        id: "latency",
-        title: "Latency of a dependent load by the bytes it wanders through",
-        x: ("bytes walked in random order", true),
-        y: ("ns an access", false),
-        unit: Unit::Nanoseconds,
-    };
-    let load = Axes {
-        id: "loaded",
-        title: "Latency of a dependent load while other cores read",
-        x: ("GB/s read by the others meanwhile", false),
-        y: ("ns an access", false),
-        unit: Unit::Nanoseconds,
-    };
-    html! {
-        p.lead { "How long a dependent load waits: by the bytes it wanders through, and while the other cores use the memory." }
-        div.figures {
-            (plot("By size", &sizes, &figures.latency, "Each step is a cache that no longer holds the data. Bars are 95 % intervals."))
-            (plot("Under load", &load, &figures.loaded, "Where the curve turns up, requests begin to queue; the knee is the highest load at which latency stays below 1.5 times its lowest. Each value is one pass, without an interval."))
-        }
-    }
-}
-
 /// Bandwidth of copies over their size.
 pub fn copies(copies: &Plot) -> Markup {
     let axes = Axes {
@@ -109,17 +84,15 @@ pub fn copies(copies: &Plot) -> Markup {
     }
 }
 
-fn plot(title: &str, axes: &Axes, plot: &Plot, caption: &str) -> Markup {
+/// A plot in its frame, or why there is none.
+pub fn plot(title: &str, axes: &Axes, plot: &Plot, caption: &str) -> Markup {
     html! {
         @if plot.curves.is_empty() { p.none { (plot.missing) } }
         @else {
             figure {
                 h3 { (title) }
                 (curves(axes, &plot.curves))
-                figcaption {
-                    (caption)
-                    @for curve in &plot.curves { @if let Some(note) = &curve.note { " " (note) "." } }
-                }
+                figcaption { (caption) }
             }
         }
     }

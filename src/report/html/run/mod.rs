@@ -3,6 +3,7 @@
 mod charts;
 mod figures;
 mod head;
+mod measured;
 mod places;
 mod rows;
 #[cfg(test)]
@@ -12,20 +13,20 @@ use maud::{Markup, html};
 
 use crate::record::store::Run;
 use crate::report::model::Report;
-use crate::report::model::figures::Figures;
+use crate::report::model::pictures::Pictures;
 
 /// The page of `run`.
 pub fn run(run: &Run) -> String {
     let report = Report::new(run);
-    let figures = Figures::new(run);
+    let pictures = Pictures::new(run);
     let sections = [
         ("glance", "A number for each part", head::glance(&report.parts)),
         ("findings", "Worth looking at", head::findings(&report.findings)),
         ("host", "The host", head::host(&report.host)),
-        ("rooflines", "Rooflines", figures::rooflines(&figures.rooflines)),
-        ("memory", "Memory latency", figures::memory(&figures)),
-        ("links", "Host and device", figures::copies(&figures.copies)),
-        ("loads", "Loading a model", figures::loads(&figures.loads)),
+        ("rooflines", "Rooflines", figures::rooflines(&pictures.rooflines)),
+        ("memory", "Heat maps and curves", measured::measured(&report, &pictures.latency)),
+        ("links", "Host and device", figures::copies(&pictures.copies)),
+        ("loads", "Loading a model", figures::loads(&pictures.loads)),
         ("figures", "Every figure", rows::parts(&report.parts)),
         ("skipped", "Skipped, and why", places::skipped(&report.skipped)),
         ("environment", "Environment", places::environment(run.host.as_ref())),

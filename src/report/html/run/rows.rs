@@ -55,10 +55,15 @@ pub fn parts(parts: &[PartReport]) -> Markup {
             h3 id=(format!("part-{}", part.part.name())) { (part.part.name()) }
             @match (&part.headline, part.rows.as_slice()) {
                 (Headline::None(why), []) => p.none { (why) },
-                (_, rows) => (table(part.part.name(), rows)),
+                (_, rows) => (table(part.part.name(), &outside_matrices(rows))),
             }
         }
     }
+}
+
+/// Rows that are no value of a matrix: those are in its picture.
+fn outside_matrices(rows: &[Row]) -> Vec<Row> {
+    rows.iter().filter(|row| !row.in_matrix).cloned().collect()
 }
 
 fn table(part: &str, rows: &[Row]) -> Markup {

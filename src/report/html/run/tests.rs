@@ -40,7 +40,17 @@ fn whole() -> Run {
         metric.details.insert(name.into(), value);
         metric
     };
-    let curve = json!([{"gb_per_second": 40.0, "latency_ns": 400.0}, {"gb_per_second": 1.0, "latency_ns": 90.0}]);
+    let axis = |name, unit| json!({"name": name, "unit": unit, "division": "logarithmic"});
+    let curve = json!({
+        "x": axis("load", "GB/s"), "y": axis("latency", "ns"), "knee": [30.0, 140.0],
+        "series": [{"name": "reads", "points": [[1.0, 90.0], [30.0, 140.0], [40.0, 400.0]]}]
+    });
+    let cell = |row: &str, column: &str, value| {
+        let metric = moves(&format!("dram/matrix/read/{row}-{column}"), value);
+        let place = json!({"matrix": "dram/matrix/read", "row_title": "cores of", "column_title": "memory of",
+            "row": row, "column": column});
+        detailed(metric, "cell", place)
+    };
     let metrics = vec![
         ok(peak, 0.5),
         gemm("gemm/cpu/bf16/m2048n2048k2048", 0.4),
@@ -57,6 +67,8 @@ fn whole() -> Run {
         detailed(moves("dram/latency/loaded/all-cores", 400.0), "curve", curve),
         detailed(moves("storage/load/direct", 2.1), "stage_read_s", json!(0.4)),
         moves("pcie/h2d/pinned/gpu0/first-touch/256MiB", 54.0),
+        cell("p0n0", "p0n0", 40.0),
+        cell("p0n0", "p1n0", 20.0),
         skipped("vram/read/gpu0", "no NVIDIA GPU"),
     ];
     let mut run = run(vec![bench("all", metrics)]);
@@ -113,14 +125,29 @@ fn nothing_outside_the_file_is_needed_and_no_script_is_there() {
 fn every_chart_has_words_for_those_who_do_not_see_it() {
     let html = Html::parse_document(&page(&whole()));
     let charts = select(&html, "svg.chart");
-    assert_eq!(charts.len(), 4, "roofline, size, load, copies");
+    assert_eq!(charts.len(), 4, "roofline, size, curve, copies");
     assert!(charts.iter().all(|svg| svg.attr("role") == Some("img")));
     let words = text(&html, "svg.chart > desc");
     assert_eq!(words.lines().count(), 4);
-    assert!(words.contains("400 ns at the left, 90.0 ns at the right"), "{words}");
+    assert!(
+        words.contains("reads 90 ns at 1 GB/s, then 400 ns at 40 GB/s; knee: 140 ns at 30 GB/s"),
+        "{words}"
+    );
     assert!(select(&html, ".bar").iter().all(|bar| {
         bar.attr("aria-label").is_some() || bar.attr("aria-hidden") == Some("true")
     }));
+}
+
+#[test]
+fn a_matrix_is_a_heat_map_and_its_cells_are_no_rows() {
+    let html = Html::parse_document(&page(&whole()));
+    let cells = text(&html, "#memory figure svg title");
+    assert!(cells.contains("cores of p0n0, memory of p1n0: 20"), "{cells}");
+    assert!(!text(&html, "#figures").contains("p1n0"));
+    let mut one_node = whole();
+    one_node.benches[0].metrics = vec![skipped("dram/matrix/read", "one NUMA node")];
+    let html = Html::parse_document(&page(&one_node));
+    assert!(text(&html, "#memory").contains("Node by node and core to core: one NUMA node."));
 }
 
 #[test]
@@ -174,7 +201,8 @@ fn an_empty_run_explains_every_section() {
         ("host", "no readable host.json"),
         ("rooflines", "measured no kernel"),
         ("memory", "Latency by size: not measured"),
-        ("memory", "Latency under load: not measured"),
+        ("memory", "Latency under load, bandwidth by threads: not measured"),
+        ("memory", "Node by node and core to core: not measured"),
         ("links", "Copies by size: not measured"),
         ("loads", "did not measure a model load"),
         ("figures", "not measured in this run"),

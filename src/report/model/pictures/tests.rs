@@ -6,8 +6,8 @@ use super::*;
 use crate::record::{MetricRecord, Origin, Unit, Work};
 use crate::report::fixture::{below, bench, in_state, ok, run, skipped};
 
-fn figures(metrics: Vec<MetricRecord>) -> Figures {
-    Figures::new(&run(vec![bench("x", metrics)]))
+fn pictures(metrics: Vec<MetricRecord>) -> Pictures {
+    Pictures::new(&run(vec![bench("x", metrics)]))
 }
 
 fn working(metric: MetricRecord, flops: u64, bytes: u64) -> MetricRecord {
@@ -27,7 +27,7 @@ fn a_kernel_lies_where_its_work_and_its_time_put_it() {
         working(streaming, 200, 100),
         working(ok("gemm/gpu1/int8/m64", 90.0), 6400, 100),
     ];
-    let lines = figures(metrics).rooflines;
+    let lines = pictures(metrics).rooflines;
     assert_eq!(lines.iter().map(|l| l.device).collect::<Vec<_>>(), [Device::Cpu, Device::Gpu(1)]);
     let spots: Vec<_> = lines[0].kernels.iter().map(|k| (k.format.as_str(), &k.spot)).collect();
     assert_eq!((spots[0].0, spots[0].1.x, spots[1].0, spots[1].1.x), ("fp8", 2.0, "bf16", 64.0));
@@ -49,7 +49,7 @@ fn roofs_are_the_best_that_this_run_measured() {
         // 64 operations a byte: 3.2e12 operations a second are 50 GB/s.
         below(kernel, 3.2, Origin::Measured, "dram/read/all-cores: best of 9 passes"),
     ];
-    let line = &figures(metrics).rooflines[0];
+    let line = &pictures(metrics).rooflines[0];
     let compute: Vec<_> = line.compute.iter().map(|r| (r.name.as_str(), r.value)).collect();
     assert_eq!(compute, [("int8", 0.9), ("bf16", 0.5)]);
     let memory: Vec<_> = line.memory.iter().map(|r| (r.origin, r.value.round())).collect();
@@ -65,7 +65,7 @@ fn what_has_no_figure_is_named_and_not_drawn() {
         working(ok("gemm/cpu/mxfp4/m1", -3.0), 10, 10),
         skipped("gemm/gpu0/bf16/m1", "no NVIDIA GPU"),
     ];
-    let lines = figures(metrics).rooflines;
+    let lines = pictures(metrics).rooflines;
     assert_eq!(lines.len(), 1, "a GPU without figures has no roofline");
     assert!(lines[0].kernels.is_empty());
     let why: Vec<&str> = lines[0].left_out.iter().map(|left| left.why.as_str()).collect();
@@ -82,7 +82,7 @@ fn latency_is_a_curve_for_each_kind_of_page() {
         at("dram/latency/cached/l1", 1.2, 1 << 14),
         detailed(ok("dram/latency/random/2m", 1.0), "bytes", json!("many")),
     ];
-    let plot = figures(metrics).latency;
+    let plot = pictures(metrics).latency;
     let curves: Vec<_> = plot
         .curves
         .iter()
@@ -92,28 +92,11 @@ fn latency_is_a_curve_for_each_kind_of_page() {
 }
 
 #[test]
-fn a_loaded_curve_is_read_from_details_and_absurd_places_are_left_out() {
-    let points = json!([
-        {"gb_per_second": 40.0, "latency_ns": 400.0}, {"gb_per_second": 1.0, "latency_ns": 100.0},
-        {"gb_per_second": "x", "latency_ns": 1.0}, {"latency_ns": 5.0}, 7, {"gb_per_second": 2.0, "latency_ns": -1.0}
-    ]);
-    let metric = |state| {
-        let metric = detailed(ok("dram/latency/loaded/all-cores", 400.0), "curve", points.clone());
-        MetricRecord { state, ..detailed(metric, "knee_gb_per_second", json!(30.0)) }
-    };
-    let plot = figures(vec![metric(State::Ok)]).loaded;
-    let places: Vec<_> = plot.curves[0].spots.iter().map(|s| (s.x, s.y)).collect();
-    assert_eq!(places, [(40.0, 400.0), (1.0, 100.0)]);
-    assert_eq!(plot.curves[0].note.as_deref(), Some("knee at 30.0 GB/s"));
-    assert!(figures(vec![metric(State::Invalid)]).loaded.curves.is_empty());
-}
-
-#[test]
 fn a_figure_that_is_missing_says_why() {
-    let none = figures(vec![]);
+    let none = pictures(vec![]);
     assert_eq!(none.copies.missing, "Copies by size: not measured in this run.");
     let cause = skipped("pcie/h2d/pinned/gpu0/first-touch/4KiB", "no NVIDIA GPU");
-    assert_eq!(figures(vec![cause]).copies.missing, "Copies by size: no NVIDIA GPU.");
+    assert_eq!(pictures(vec![cause]).copies.missing, "Copies by size: no NVIDIA GPU.");
 }
 
 #[test]
@@ -124,7 +107,7 @@ fn copies_are_a_curve_for_all_that_is_alike_but_the_size() {
         copy("pcie/h2d/pinned/gpu0/first-touch/4KiB", 2.0, 1 << 12),
         copy("pcie/d2h/pinned/gpu0/first-touch/256MiB", 55.0, 1 << 28),
     ];
-    let curves = figures(metrics).copies.curves;
+    let curves = pictures(metrics).copies.curves;
     assert_eq!(curves[0].name, "h2d/pinned/gpu0/first-touch");
     assert_eq!(curves[0].spots.iter().map(|s| s.y).collect::<Vec<_>>(), [2.0, 54.0]);
     assert_eq!(curves.len(), 2);
@@ -135,7 +118,7 @@ fn a_load_has_its_stages_and_its_median_time() {
     let load = detailed(ok("storage/load/pipelined", 2.0), "stage_read_s", json!(0.4));
     let load = detailed(load, "stage_copy_s", json!(0.1));
     let load = MetricRecord { samples: vec![0.5, 0.3, 0.4, f64::NAN], ..load };
-    let loads = figures(vec![load, ok("storage/load/mmap", 2.0)]).loads;
+    let loads = pictures(vec![load, ok("storage/load/mmap", 2.0)]).loads;
     assert_eq!(loads.len(), 1, "without stages there is nothing to draw");
     assert_eq!(loads[0].seconds, 0.4);
     let stages: Vec<_> = loads[0].stages.iter().map(|s| (s.name, s.seconds)).collect();

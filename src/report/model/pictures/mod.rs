@@ -1,4 +1,5 @@
-//! What of a run can be drawn, before anyone draws it: rooflines, curves, matrices, stages. Pure.
+//! What can be drawn of several metrics together, before anyone draws it: rooflines, curves over sizes, stages of loads.
+//! What one metric holds to draw is its [`super::Figure`]. Pure.
 //!
 //! Everything is found by what a record holds (declared work, details, names by role), never by the name of one bench,
 //! so that a metric which appears in a later version finds its figure.
@@ -21,27 +22,24 @@ pub use stages::{Load, Stage};
 
 /// Everything of a run that can be drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Figures {
+pub struct Pictures {
     /// One for each device that has kernels with declared work.
     pub rooflines: Vec<Roofline>,
     /// Latency over the bytes that are walked.
     pub latency: Plot,
-    /// Latency over the bandwidth that others use meanwhile.
-    pub loaded: Plot,
     /// Bandwidth over the size of a copy between host and device.
     pub copies: Plot,
     /// Model loads, with the stages that each took.
     pub loads: Vec<Load>,
 }
 
-impl Figures {
+impl Pictures {
     /// The figures of `run`.
     pub fn new(run: &Run) -> Self {
         let metrics: Vec<_> = run.benches.iter().flat_map(|bench| &bench.metrics).collect();
         Self {
             rooflines: Roofline::all(&metrics),
             latency: Plot::latency(&metrics),
-            loaded: Plot::loaded(&metrics),
             copies: Plot::copies(&metrics),
             loads: Load::all(&metrics),
         }

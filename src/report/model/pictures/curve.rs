@@ -1,11 +1,10 @@
-//! Curves: latency over size, latency over load, bandwidth over size.
+//! Curves of metrics that differ in a size: latency over the bytes walked, bandwidth over the bytes copied.
 
 use serde_json::Value;
 
 use super::Spot;
-use crate::record::{Interval, MetricRecord, State, Unit};
+use crate::record::{Interval, MetricRecord, Unit};
 use crate::report::model::Row;
-use crate::report::quantity::plain;
 
 /// Curves that share their axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +22,6 @@ pub struct Curve {
     pub name: String,
     /// Its places, by `x`.
     pub spots: Vec<Spot>,
-    /// What one should know beside it, such as its knee.
-    pub note: Option<String>,
 }
 
 impl Plot {
@@ -56,23 +53,7 @@ impl Plot {
             let Some(spot) = spot(metric, bytes) else { continue };
             add(&mut curves, walk(metric.id.as_str()), spot);
         }
-        for metric in metrics {
-            curves.extend(points(metric, "sweep", "bytes", "latency_ns"));
-        }
         Self::new(sorted(curves), metrics, "Latency by size", |id| id.contains("/latency/"))
-    }
-
-    /// Latency over the bandwidth that others used meanwhile.
-    pub fn loaded(metrics: &[&MetricRecord]) -> Self {
-        let mut curves = Vec::new();
-        for metric in metrics {
-            let knee = number(metric.details.get("knee_gb_per_second"));
-            let note = knee.map(|rate| format!("knee at {}", plain(Unit::GigaBytes, rate)));
-            let curve = points(metric, "curve", "gb_per_second", "latency_ns");
-            curves.extend(curve.map(|curve| Curve { note, ..curve }));
-        }
-        // In the order taken, from full load to none: a curve that bends back says something.
-        Self::new(curves, metrics, "Latency under load", |id| id.contains("loaded"))
     }
 
     /// Bandwidth of copies between host and device over their size.
@@ -111,20 +92,6 @@ fn spot(metric: &MetricRecord, x: f64) -> Option<Spot> {
     (y.is_finite() && y > 0.0).then_some(Spot { name, x, y, interval, state: metric.state })
 }
 
-/// The curve that a metric keeps in its details as a list called `list` of objects with `x` and `y`.
-fn points(metric: &MetricRecord, list: &str, x: &str, y: &str) -> Option<Curve> {
-    if matches!(metric.state, State::Invalid | State::Skipped) {
-        return None;
-    }
-    let spots = metric.details.get(list)?.as_array()?.iter().filter_map(|point| {
-        let at = |name: &str| number(point.get(name)).filter(|value| *value > 0.0);
-        let name = metric.id.to_string();
-        Some(Spot { name, x: at(x)?, y: at(y)?, interval: None, state: metric.state })
-    });
-    let spots: Vec<Spot> = spots.collect();
-    (!spots.is_empty()).then(|| Curve { name: metric.id.to_string(), spots, note: None })
-}
-
 fn number(value: Option<&Value>) -> Option<f64> {
     value?.as_f64().filter(|number| number.is_finite())
 }
@@ -132,7 +99,7 @@ fn number(value: Option<&Value>) -> Option<f64> {
 fn add(curves: &mut Vec<Curve>, name: String, spot: Spot) {
     match curves.iter_mut().find(|curve| curve.name == name) {
         Some(curve) => curve.spots.push(spot),
-        None => curves.push(Curve { name, spots: vec![spot], note: None }),
+        None => curves.push(Curve { name, spots: vec![spot] }),
     }
 }
 
