@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(labels(&Axis::log("x", [0.1, 1000.0])), ["0.1", "1", "10", "100", "1000"]);
         assert_eq!(labels(&Axis::log("x", [80.0, 300.0])), ["70", "100", "150", "200", "300"]);
         let sizes = Axis::bytes("x", [16384.0, (1u64 << 30) as f64]);
-        assert_eq!(labels(&sizes), ["64 KiB", "1 MiB", "16 MiB", "256 MiB"]);
+        assert_eq!(labels(&sizes), ["32 KiB", "256 KiB", "2 MiB", "16 MiB", "128 MiB", "1 GiB"]);
         assert_eq!(labels(&Axis::from_zero("x", [61.0])), ["0", "20", "40", "60"]);
     }
 
