@@ -46,6 +46,7 @@ pub fn heat_map(title: &str, matrix: &Matrix) -> String {
         let middle = left + side * (column as f64 + 0.5);
         picture = picture.add(label(middle, HEAD - 5.0, name, Anchor::Middle));
     }
+    let mut cells = Group::new().set("stroke", "currentColor").set("stroke-opacity", 0.15);
     for (row, from) in matrix.rows.iter().enumerate() {
         for (column, to) in matrix.columns.iter().enumerate() {
             let (x, y) = (left + side * column as f64, HEAD + side * row as f64);
@@ -54,17 +55,18 @@ pub fn heat_map(title: &str, matrix: &Matrix) -> String {
             let place =
                 format!("{} {from}, {} {to}: {text}", matrix.row_title, matrix.column_title);
             let share = value.map(|value| share(value, smallest, largest));
-            let mut cell = Group::new()
-                .add(square(x, y, side, &share.map_or_else(|| "none".into(), colour)))
-                .add(hint(&place));
+            let fill = share.map_or_else(|| "none".into(), colour);
+            cells = cells.add(square(x, y, side, &fill).add(hint(&place)));
             if side >= WITH_TEXT && value.is_some() {
                 let ink = if share.unwrap_or(0.0) > 0.5 { "#fff" } else { "#111" };
                 let (x, y) = (x + side / 2.0, y + side / 2.0 + TEXT / 3.0);
-                cell = cell.add(label(x, y, &text, Anchor::Middle).set("fill", ink));
+                let text = label(x, y, &text, Anchor::Middle).set("fill", ink);
+                // What is below the text has to be pointed at through it.
+                cells = cells.add(text.set("stroke", "none").set("pointer-events", "none"));
             }
-            picture = picture.add(cell);
         }
     }
+    picture = picture.add(cells);
     if largest.is_finite() {
         picture = picture.add(legend(left, bottom + 14.0, scale, smallest, largest));
     }
@@ -77,8 +79,6 @@ fn square(x: f64, y: f64, side: f64, fill: &str) -> Rectangle {
         .set("y", round(y))
         .set("width", round(side - 1.0))
         .set("height", round(side - 1.0))
-        .set("stroke", "currentColor")
-        .set("stroke-opacity", 0.15)
         .set("fill", fill)
 }
 
@@ -88,7 +88,7 @@ fn legend(x: f64, y: f64, scale: Scale, smallest: f64, largest: f64) -> Group {
     let mut legend = Group::new();
     for step in 0..STEPS {
         let fill = colour(step as f64 / (STEPS - 1) as f64);
-        legend = legend.add(square(x + step as f64 * TEXT, y, TEXT, &fill).set("stroke", "none"));
+        legend = legend.add(square(x + step as f64 * TEXT, y, TEXT, &fill));
     }
     let below = y + TEXT + 14.0;
     legend.add(label(x, below, &scale.three_digits(smallest), Anchor::Start)).add(label(

@@ -13,6 +13,8 @@ const WIDTH: f64 = 360.0;
 const GAP: f64 = 10.0;
 const LINE: f64 = 18.0;
 const CACHE: f64 = 40.0;
+/// Width at which the reason of the inference is cut, where the boxes are not wider.
+const LONGEST: f64 = 800.0;
 /// Caches side by side.
 const ACROSS: usize = 3;
 /// Space above the boxes.
@@ -41,13 +43,14 @@ pub fn topology(topology: &Topology) -> String {
     }
     let tallest = columns.iter().map(|column| column.height(topology)).fold(0.0, f64::max);
     let title = format!(
-        "{} sockets, {} cores, {} NUMA nodes: {}",
+        "sockets {}, cores {}, NUMA nodes {}: {}",
         topology.packages.len(),
         topology.cores.len(),
         topology.nodes.len(),
         topology.inference
     );
-    let width = columns.len().max(1) as f64 * (WIDTH + 4.0 * GAP) + GAP;
+    let boxes = columns.len() as f64 * (WIDTH + 4.0 * GAP) + GAP;
+    let width = boxes.max(16.0 + width_of(&topology.inference.reason).min(LONGEST));
     let mut picture = picture(width, HEAD + tallest + GAP, &title);
     picture = picture.add(
         label(8.0, 36.0, &shortened(&topology.inference.reason, width - 16.0), Anchor::Start)

@@ -14,7 +14,7 @@ pub struct Figure {
     /// What it shows.
     #[serde(flatten)]
     pub shape: Shape,
-    /// Which of its values are doubtful or missing, and why.
+    /// Which of the metrics that are its values are doubtful or missing, and why.
     pub notes: Vec<String>,
 }
 
@@ -43,7 +43,8 @@ impl Figure {
             }
             let shapes = [metric.matrix().map(Shape::Matrix), metric.curve().map(Shape::Curve)];
             for shape in shapes.into_iter().flatten() {
-                figures.push(Self { name: metric.id.to_string(), shape, notes: note(metric) });
+                // Its own row tells whether the metric is to be trusted.
+                figures.push(Self { name: metric.id.to_string(), shape, notes: Vec::new() });
             }
         }
         figures

@@ -18,6 +18,7 @@ const NOTES: usize = 3;
 pub fn render(screen: Screen, figures: &[Figure]) -> String {
     let mut text = String::new();
     for figure in figures {
+        text.push('\n');
         text += &match &figure.shape {
             Shape::Matrix(matrix) => of_matrix(screen, &figure.name, matrix),
             Shape::Curve(curve) => of_curve(screen, &figure.name, curve),
@@ -156,7 +157,7 @@ mod tests {
         let text = render(WIDE, &[figure(Shape::Matrix(matrix(40)))]);
         assert!(text.contains("40 x 40") && text.contains("highest 139"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 100), "{text}");
-        assert_eq!(render(WIDE, &[figure(Shape::Matrix(matrix(1)))]), "");
+        assert_eq!(render(WIDE, &[figure(Shape::Matrix(matrix(1)))]).trim(), "");
     }
 
     #[test]
