@@ -32,9 +32,9 @@ pub struct Kernels {
     /// `a[i] = b[i] + s * c[i]` in f64, rounded once.
     pub triad: fn(&mut [u64], &[u64], &[u64], f64),
     /// `a[i] = b[i] + c[i]`, wrapping: two reads for a write.
-    pub mix_2r1w: fn(&mut [u64], &[u64], &[u64]),
+    pub mix_2r1w: fn(&mut [u64], [&[u64]; 2]),
     /// `a[i] = b[i] + c[i] + d[i]`, wrapping: three reads for a write.
-    pub mix_3r1w: fn(&mut [u64], &[u64], &[u64], &[u64]),
+    pub mix_3r1w: fn(&mut [u64], [&[u64]; 3]),
 }
 
 impl Kernels {

@@ -167,8 +167,8 @@ impl Host {
                 plan.skip(matrix, Part::Dram, Unit::GigaBytes, cause.clone());
                 continue;
             }
-            for pair in self.pairs.iter().cloned() {
-                let (id, cell) = place(&matrix, &pair);
+            for pair in &self.pairs {
+                let ((id, cell), pair) = (place(&matrix, pair), pair.clone());
                 plan.add(id.clone(), Part::Dram, Unit::GigaBytes, move || {
                     let mut stream = Stream::on_pair(id, &pair, kind)?.brief();
                     stream.note(CELL, json!(cell));
@@ -182,8 +182,8 @@ impl Host {
                 plan.skip(matrix, Part::Dram, Unit::Nanoseconds, cause.clone());
                 continue;
             }
-            for pair in self.pairs.iter().cloned() {
-                let (id, cell) = place(&matrix, &pair);
+            for pair in &self.pairs {
+                let ((id, cell), pair) = (place(&matrix, pair), pair.clone());
                 plan.add(id.clone(), Part::Dram, Unit::Nanoseconds, move || {
                     let mut latency = Latency::on_pair(id, &pair, pages)?.brief();
                     latency.note(CELL, json!(cell));

@@ -143,10 +143,11 @@ impl Stream {
                     Loop::TriadNt => {
                         (kernels.triad)(a, &b[part.clone()], &c[part.clone()], SCALE);
                     }
-                    Loop::Mix2 => (kernels.mix_2r1w)(a, &b[part.clone()], &c[part.clone()]),
+                    Loop::Mix2 => {
+                        (kernels.mix_2r1w)(a, [b, c].map(|source| &source[part.clone()]));
+                    }
                     Loop::Mix3 => {
-                        let [b, c, d] = [b, c, d].map(|source| &source[part.clone()]);
-                        (kernels.mix_3r1w)(a, b, c, d);
+                        (kernels.mix_3r1w)(a, [b, c, d].map(|source| &source[part.clone()]));
                     }
                 }
             }

@@ -139,22 +139,22 @@ fn write_temporal(to: &mut [u64], seed: u64) {
     unsafe { inner(to, seed) }
 }
 
-fn mix_2r1w(a: &mut [u64], b: &[u64], c: &[u64]) {
+fn mix_2r1w(a: &mut [u64], sources: [&[u64]; 2]) {
     #[target_feature(enable = "avx512f")]
-    fn inner(a: &mut [u64], b: &[u64], c: &[u64]) {
+    fn inner(a: &mut [u64], sources: [&[u64]; 2]) {
         // SAFETY: the features are enabled here.
-        unsafe { vector::mix::<Register, 2>(a, [b, c]) }
+        unsafe { vector::mix::<Register, 2>(a, sources) }
     }
     // SAFETY: as in `read`.
-    unsafe { inner(a, b, c) }
+    unsafe { inner(a, sources) }
 }
 
-fn mix_3r1w(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+fn mix_3r1w(a: &mut [u64], sources: [&[u64]; 3]) {
     #[target_feature(enable = "avx512f")]
-    fn inner(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+    fn inner(a: &mut [u64], sources: [&[u64]; 3]) {
         // SAFETY: the features are enabled here.
-        unsafe { vector::mix::<Register, 3>(a, [b, c, d]) }
+        unsafe { vector::mix::<Register, 3>(a, sources) }
     }
     // SAFETY: as in `read`.
-    unsafe { inner(a, b, c, d) }
+    unsafe { inner(a, sources) }
 }

@@ -86,12 +86,12 @@ fn triad(a: &mut [u64], b: &[u64], c: &[u64], s: f64) {
     unsafe { vector::triad::<u64>(a, b, c, s) }
 }
 
-fn mix_2r1w(a: &mut [u64], b: &[u64], c: &[u64]) {
+fn mix_2r1w(a: &mut [u64], sources: [&[u64]; 2]) {
     // SAFETY: no special instructions.
-    unsafe { vector::mix::<u64, 2>(a, [b, c]) }
+    unsafe { vector::mix::<u64, 2>(a, sources) }
 }
 
-fn mix_3r1w(a: &mut [u64], b: &[u64], c: &[u64], d: &[u64]) {
+fn mix_3r1w(a: &mut [u64], sources: [&[u64]; 3]) {
     // SAFETY: no special instructions.
-    unsafe { vector::mix::<u64, 3>(a, [b, c, d]) }
+    unsafe { vector::mix::<u64, 3>(a, sources) }
 }

@@ -98,12 +98,12 @@ fn triads_are_rounded_once() {
 fn mixes_add_word_by_word() {
     each(|kernels, a, b, c, seed| {
         let d: Vec<u64> = (0..a.len()).map(|i| pattern(seed, i)).collect();
-        (kernels.mix_2r1w)(a, b, c);
+        (kernels.mix_2r1w)(a, [b, c]);
         for i in 0..a.len() {
             assert_eq!(a[i], b[i].wrapping_add(c[i]), "{} {} {i}", kernels.path, a.len());
         }
         a.fill(POISON);
-        (kernels.mix_3r1w)(a, b, c, &d);
+        (kernels.mix_3r1w)(a, [b, c, &d]);
         for i in 0..a.len() {
             let plain = b[i].wrapping_add(c[i]).wrapping_add(d[i]);
             assert_eq!(a[i], plain, "{} {} {i}", kernels.path, a.len());
@@ -117,8 +117,9 @@ fn unequal_lengths_are_refused() {
         let copy = std::panic::catch_unwind(|| (kernels.copy)(&mut [0; 3], &[0; 4]));
         let triad =
             std::panic::catch_unwind(|| (kernels.triad)(&mut [0; 3], &[0; 3], &[0; 2], 1.0));
-        let mix =
-            std::panic::catch_unwind(|| (kernels.mix_3r1w)(&mut [0; 3], &[0; 3], &[0; 3], &[0; 4]));
+        let mix = std::panic::catch_unwind(|| {
+            (kernels.mix_3r1w)(&mut [0; 3], [&[0; 3], &[0; 3], &[0; 4]])
+        });
         assert!(copy.is_err() && triad.is_err() && mix.is_err(), "{}", kernels.path);
     }
 }

@@ -70,8 +70,8 @@ fn a_write_that_does_nothing_is_caught() {
     kernels.copy = |_, _| ();
     kernels.write_temporal = |_, _| ();
     kernels.triad = |_, _, _, _| ();
-    kernels.mix_2r1w = |_, _, _| ();
-    kernels.mix_3r1w = |_, _, _, _| ();
+    kernels.mix_2r1w = |_, _| ();
+    kernels.mix_3r1w = |_, _| ();
     for kind in Loop::ALL.into_iter().filter(|&kind| kind != Loop::Read) {
         assert!(matches!(small(kernels, kind, 5000).verify(), Err(Error::Wrong(_))), "{kind:?}");
     }
