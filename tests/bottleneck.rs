@@ -113,6 +113,10 @@ fn bad_input_is_answered_with_what_to_type() {
     );
     refused(&["--model", "deepseek-r1", "--host", FOUNDING, "--run", "x"], &["--run"]);
     refused(&["--model", "deepseek-r1", "--results", "/nonexistent"], &["--host", "cargo bench"]);
+    let split = ["--model", "deepseek-r1", "--host", FOUNDING, "--experts", "vram"];
+    refused(&split, &["does not fit", "96.0 GB there", "--experts auto"]);
+    let dense = ["--model", "llama-3.1-70b", "--host", FOUNDING, "--format", "bf16"];
+    refused(&dense, &["VRAM: 144", "--format fp8 or int8"]);
     let no_gpu = "results/reference/hosts/epyc-7773x.toml";
     refused(
         &["--model", "deepseek-r1", "--host", no_gpu, "--tensor-parallel", "2"],

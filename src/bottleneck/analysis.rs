@@ -6,7 +6,7 @@ use super::constants::Constants;
 use super::decode::decode;
 use super::experts_check::ExpertsChecked;
 use super::host::Host;
-use super::placement::Placement;
+use super::placement::{Load, Placement, Where};
 use super::policy::Policy;
 use super::prefill::prefill;
 use super::projection::{Band, Input, Part, Projection};
@@ -114,8 +114,8 @@ impl Analysis {
     /// Answers.
     ///
     /// # Errors
-    /// A context beyond the model's, more tensor-parallel ranks than there are heads, a target that is no positive
-    /// number, weights that fit nowhere, or a host of which nothing is known that decode needs.
+    /// A context beyond the model's, tensor parallel without GPUs, a target that is no positive number, a split that does
+    /// not fit, or a host of which nothing is known that decode needs.
     pub fn new(question: &Question<'_>) -> Result<Self> {
         let Question { model, mix, setup, .. } = *question;
         check(question)?;
@@ -123,6 +123,9 @@ impl Analysis {
         let host = &with_gpus(question.host, setup.tensor_parallel);
         let load = setup.load(model, mix, host);
         let placement = Placement::new(host, &load);
+        if let Some(why) = &placement.does_not_fit {
+            return Err(does_not_fit(why, question, host));
+        }
         let decode_step = decode(model, mix, host, &setup, constants);
         if decode_step.parts.iter().all(|part| part.seconds.likely == 0.0) {
             return Err(Error::input(
@@ -193,6 +196,32 @@ fn check(question: &Question<'_>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What to change so that it fits.
+fn does_not_fit(why: &str, question: &Question<'_>, host: &Host) -> Error {
+    let Question { model, mix, setup, name, .. } = *question;
+    let load = setup.load(model, mix, host);
+    let fits = |mix: &Mix| Placement::new(host, &Load { mix, ..load }).does_not_fit.is_none();
+    let mixes = sweeps::FORMATS.iter().filter_map(|name| Mix::parse(name, model).ok());
+    let formats: Vec<String> = mixes.filter(fits).map(|mix| mix.name).collect();
+    let mut next = Vec::new();
+    if setup.routed != Where::Auto {
+        next.push("--experts auto splits what does not fit".to_owned());
+    }
+    if let Some(context) = Placement::longest_context(host, &load).filter(|context| *context > 0) {
+        next.push(format!("--context up to {context} fits"));
+    }
+    if !formats.is_empty() {
+        next.push(format!("--format {} would fit", formats.join(" or ")));
+    }
+    if next.is_empty() {
+        next.push("Take a smaller model, fewer sequences or a larger host".into());
+    }
+    Error::input(
+        format!("{name} in {} does not fit on {}: {why}", mix.name, host.name),
+        next.join("; "),
+    )
 }
 
 fn policies(question: &Question<'_>, host: &Host) -> Vec<PolicyLine> {

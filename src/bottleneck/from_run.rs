@@ -118,7 +118,8 @@ impl<'a> Found<'a> {
             attention_tflops: self.decode_attention(&gpu),
             pcie: self.fastest(&format!("pcie/h2d/pinned/{gpu}/"), |_| true),
             peer: self.figure(&format!("pcie/peer/{gpu}")),
-            kernel_us: self.microseconds(&format!("launch/graph-node/{gpu}")),
+            kernel_us: None,
+            empty_kernel_us: self.microseconds(&format!("launch/graph-node/{gpu}")),
             crossing_us: self.microseconds(&format!("pcie/latency/h2d/{gpu}/4KiB")),
             all_reduce_us: None,
         })

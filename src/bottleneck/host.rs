@@ -58,8 +58,10 @@ pub struct Gpu {
     pub pcie: Option<Figure>,
     /// From one to another, one way, GB/s.
     pub peer: Option<Figure>,
-    /// From a kernel's start to that of the next, microseconds.
+    /// From a kernel's start to that of the next in a decode step, microseconds: what engines reach.
     pub kernel_us: Option<Figure>,
+    /// The same of kernels that do nothing, in a graph: what no engine goes below.
+    pub empty_kernel_us: Option<Figure>,
     /// A crossing between host and device that is waited for, microseconds.
     pub crossing_us: Option<Figure>,
     /// An all-reduce of a few kilobytes, microseconds.
@@ -100,6 +102,7 @@ impl Host {
             ("PCIe host to device, GB/s", of_gpu(|g| &g.pcie)),
             ("GPU to GPU, GB/s", of_gpu(|g| &g.peer)),
             ("a kernel's launch, us", of_gpu(|g| &g.kernel_us)),
+            ("an empty kernel in a graph, us", of_gpu(|g| &g.empty_kernel_us)),
             ("a crossing between host and device, us", of_gpu(|g| &g.crossing_us)),
             ("an all-reduce, us", of_gpu(|g| &g.all_reduce_us)),
             ("CPU, TFLOP/s", self.cpu_tflops.as_ref()),

@@ -254,6 +254,7 @@ impl Check<'_> {
             pcie: self.figure("gpu.pcie_gb_s", table.pcie_gb_s)?,
             peer: self.figure("gpu.peer_gb_s", table.peer_gb_s)?,
             kernel_us: self.figure("gpu.kernel_us", table.kernel_us)?,
+            empty_kernel_us: None,
             crossing_us: self.figure("gpu.crossing_us", table.crossing_us)?,
             all_reduce_us: self.figure("gpu.all_reduce_us", table.all_reduce_us)?,
         })

@@ -62,7 +62,7 @@ fn figures_of_a_run_are_measured_and_name_their_metric() {
     assert_eq!(of(&host.dram.read), measured(400.0, "dram/read/all-cores"));
     assert_eq!(of(&host.cpu_tflops), measured(7.0, "gemm/cpu/bf16/m512n7168k2048"));
     assert_eq!(of(&gpu.pcie), measured(50.0, "pcie/h2d/pinned/gpu0/node-local/256MiB (noisy)"));
-    assert_eq!(of(&gpu.kernel_us), measured(1.5, "launch/graph-node/gpu0"));
+    assert_eq!(of(&gpu.empty_kernel_us), measured(1.5, "launch/graph-node/gpu0"));
     assert_eq!(of(&gpu.capacity), measured(96.0, "NVML"));
     assert_eq!((gpu.count, host.nvme_read.as_ref()), (1, None), "invalid and skipped tell nothing");
     // The line's slope over what DRAM reads, not the eta that has t_fix in it.

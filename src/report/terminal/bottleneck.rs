@@ -1,5 +1,6 @@
 //! Where a token's time goes, as text.
 
+mod points;
 mod sweeps;
 mod target;
 
@@ -7,9 +8,10 @@ use comfy_table::{Cell, CellAlignment};
 
 use super::screen::{Screen, Tone, cell};
 use super::table::{first_that_fits, fitted, table};
-use crate::bottleneck::published::Checked;
-use crate::bottleneck::{Analysis, Band, Constants, Part, PartTime, Phase, Placement, Projection};
+use crate::bottleneck::{Analysis, Band, Part, PartTime, Phase, Placement, Projection};
 use crate::report::quantity::percent;
+
+pub use points::checks;
 
 const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
@@ -30,7 +32,7 @@ pub fn render(screen: Screen, analysis: &Analysis) -> String {
     }
     blocks.extend(analysis.sweeps.iter().map(|sweep| sweeps::render(screen, sweep)));
     if !analysis.experts.is_empty() {
-        blocks.push(experts(screen, analysis));
+        blocks.push(points::experts(screen, analysis));
     }
     blocks.push(inputs(screen, analysis));
     blocks.join("\n")
@@ -208,9 +210,6 @@ fn memory(screen: Screen, analysis: &Analysis) -> String {
             lines.push(format!("{name}: {needs:.1} GB {has}"));
         }
     }
-    if let Some(why) = &place.does_not_fit {
-        lines.push(screen.paint(Tone::Bad, &format!("does not fit: {why}")));
-    }
     if let (Some(context), Some(batch)) = (analysis.longest_context, analysis.largest_batch) {
         let step = &analysis.decode;
         let contexts = if context >= analysis.model.context {
@@ -252,29 +251,6 @@ fn policies(screen: Screen, analysis: &Analysis) -> String {
     screen.heading("placement on sockets") + &text
 }
 
-fn experts(screen: Screen, analysis: &Analysis) -> String {
-    let columns = [
-        ("experts' layers", LEFT),
-        ("projected from", LEFT),
-        ("tokens/s", RIGHT),
-        ("measured", RIGHT),
-        ("error", RIGHT),
-    ];
-    let text = fitted(screen, || {
-        let rows = analysis.experts.iter().map(|check| {
-            vec![
-                Cell::new(super::printable(&check.metric).into_owned()),
-                cell(Tone::Quiet, super::printable(&check.from).into_owned()),
-                Cell::new(short(check.projected)),
-                Cell::new(short(check.measured)),
-                Cell::new(format!("{:+.1} %", check.error * 100.0)),
-            ]
-        });
-        table(screen, &columns, rows.collect())
-    });
-    screen.heading("this run against itself") + &text
-}
-
 fn inputs(screen: Screen, analysis: &Analysis) -> String {
     let c = &analysis.constants;
     let columns = [("input", LEFT), ("value", RIGHT), ("origin", LEFT), ("source", LEFT)];
@@ -295,50 +271,4 @@ fn inputs(screen: Screen, analysis: &Analysis) -> String {
         c.eta, c.kernel_us, c.attention_flops_per_byte, analysis.decode.overlap
     );
     screen.heading("inputs") + &text + &screen.paragraph("  ", &fitted)
-}
-
-/// Published points beside their projections.
-pub fn checks(
-    screen: Screen,
-    points: &[Checked],
-    mean: Option<f64>,
-    constants: &Constants,
-) -> String {
-    let columns = [
-        ("point", LEFT),
-        ("sockets", RIGHT),
-        ("measured", RIGHT),
-        ("projected", RIGHT),
-        ("error", RIGHT),
-        ("in band", LEFT),
-        ("never above", RIGHT),
-        ("binds", LEFT),
-        ("fitted without it", LEFT),
-    ];
-    let text = fitted(screen, || {
-        let rows = points.iter().map(|c| {
-            let yes = |yes: bool| if yes { cell(Tone::Good, "yes") } else { cell(Tone::Bad, "no") };
-            vec![
-                Cell::new(super::printable(&c.point.id).into_owned()),
-                Cell::new(c.point.sockets.map_or("-".into(), |n| n.to_string())),
-                Cell::new(short(c.point.measured_tok_s)),
-                Cell::new(band(c.projected, 1.0)),
-                Cell::new(format!("{:+.0} %", c.error * 100.0)),
-                yes(c.inside),
-                Cell::new(c.bound.map_or("-".into(), short)),
-                Cell::new(c.binding.map_or("-", Part::name)),
-                Cell::new(if c.left_out { "yes" } else { "not in the fit" }),
-            ]
-        });
-        table(screen, &columns, rows.collect())
-    });
-    let mut notes = format!(
-        "constants of all points: eta {:.3}, {:.2} us a kernel, attention {:.2} FLOP a byte, spread {:.2} times",
-        constants.eta, constants.kernel_us, constants.attention_flops_per_byte, constants.spread
-    );
-    if let Some(mean) = mean {
-        notes =
-            format!("mean absolute error of points with one socket: {}; {notes}", percent(mean));
-    }
-    screen.heading("published decode, tokens/s") + &text + &screen.paragraph("  ", &notes)
 }
