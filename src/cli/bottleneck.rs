@@ -13,7 +13,7 @@ use crate::bottleneck::published::{self, Checked};
 use crate::bottleneck::sweep::Axis;
 use crate::bottleneck::{Analysis, Constants, Host, Policy, Question, Setup, Where};
 use crate::number::Format;
-use crate::record::store::Store;
+use crate::record::store::{Run, Store};
 use crate::report::terminal;
 use crate::workload::Mix;
 use crate::{Error, Result};
@@ -92,10 +92,9 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
     }
     let name = arguments.model.as_deref().unwrap_or_default();
     let found = model::find(name)?;
-    let mix = match (&arguments.format, found.mix) {
-        (Some(format), _) => Mix::parse(format, &found.model)?,
-        (None, Some(mix)) => mix,
-        (None, None) => Mix::parse("q4_k_m", &found.model)?,
+    let mix = match &arguments.format {
+        Some(format) => Mix::parse(format, &found.model)?,
+        None => found.usual_mix()?,
     };
     let (host, experts) = host(arguments, store)?;
     let kv =
@@ -137,6 +136,25 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
     })?;
     analysis.experts = experts;
     output.print("bottleneck", &analysis, terminal::bottleneck::render)
+}
+
+/// What decode and prefill of `name` would take on the host of `run`, as it is usually run, and what batch, context,
+/// format and GPUs would change.
+///
+/// # Errors
+/// There is no such model, or its files can't be read. The inner one: the run's figures don't tell.
+pub fn of_run(name: &str, run: &Run) -> Result<Result<Analysis>> {
+    let found = model::find(name)?;
+    let mix = found.usual_mix()?;
+    Ok(Analysis::new(&Question {
+        name: &found.name,
+        model: &found.model,
+        mix: &mix,
+        host: &Host::of_run(run),
+        setup: Setup::default(),
+        target: None,
+        sweeps: &Axis::ALL,
+    }))
 }
 
 /// The host, and of a run how well it projects its own experts.

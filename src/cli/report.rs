@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::bottleneck;
 use super::output::{Output, complain};
 use crate::record::atomic;
 use crate::record::store::Store;
@@ -25,12 +26,15 @@ pub struct Arguments {
     /// Write the report as one page for a browser, with its figures, instead of printing it
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// On that page: the model whose time a token is projected, as `hostdyno bottleneck` takes it
+    #[arg(long, value_name = "MODEL", default_value = "deepseek-r1", requires = "html")]
+    model: String,
 }
 
 /// Reports on the run.
 ///
 /// # Errors
-/// No such run, or nothing in it can be read; or the page or the pictures can't be written.
+/// No such run or model, or nothing in it can be read; or the page or the pictures can't be written.
 pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> {
     let run = store.read(arguments.run.as_deref())?;
     for problem in &run.problems {
@@ -42,7 +46,9 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
     }
     if let Some(file) = &arguments.html {
         refuse_to_lose(file)?;
-        atomic::write(file, html::run(&run).as_bytes())?;
+        let projection = bottleneck::of_run(&arguments.model, &run)?.map_err(|e| e.to_string());
+        let projection = projection.as_ref().map_err(String::as_str);
+        atomic::write(file, html::run(&run, projection).as_bytes())?;
         return output.print("report", &report, |screen, _| {
             screen.paragraph("", &format!("{}: written to {}", run.name, file.display()))
         });

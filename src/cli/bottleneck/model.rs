@@ -18,6 +18,16 @@ pub struct Found {
     pub mix: Option<Mix>,
 }
 
+impl Found {
+    /// As its files are, else the format that such models are mostly run in.
+    ///
+    /// # Errors
+    /// The model can't be stored in that format.
+    pub fn usual_mix(&self) -> Result<Mix> {
+        self.mix.clone().map_or_else(|| Mix::parse("q4_k_m", &self.model), Ok)
+    }
+}
+
 /// Longest `config.json` that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 24;
 

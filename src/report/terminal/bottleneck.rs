@@ -62,7 +62,7 @@ fn band(band: Band, scale: f64) -> String {
 }
 
 /// Three significant digits.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 99.95 => format!("{value:.0}"),
         v if v >= 9.995 => format!("{value:.1}"),
@@ -86,9 +86,7 @@ fn step(screen: Screen, step: &Projection) -> String {
     if step.parts.iter().all(|part| part.seconds.likely == 0.0) {
         return text + &screen.paragraph("  ", &format!("unknown: {}", step.missing.join("; ")));
     }
-    // Without a part the rest is no prediction.
-    let partial = step.missing.iter().any(|note| essential(note));
-    let at_most = if partial { "at most " } else { "" };
+    let at_most = if is_partial(step) { "at most " } else { "" };
     let rate = screen.paint(
         Tone::Strong,
         &format!("{at_most}{} tokens/s", short(step.tokens_per_second.likely)),
@@ -104,7 +102,7 @@ fn step(screen: Screen, step: &Projection) -> String {
         }
     );
     text += &parts(screen, step, per);
-    text += &binding(screen, step);
+    text += &binding(step).map_or_else(String::new, |binds| screen.paragraph("  ", &binds));
     for note in &step.missing {
         text += &screen.paragraph("  missing: ", note);
     }
@@ -112,6 +110,11 @@ fn step(screen: Screen, step: &Projection) -> String {
         text += &screen.paragraph("  assumed: ", note);
     }
     text
+}
+
+/// Whether a part is left out without which the rest is no prediction.
+pub fn is_partial(step: &Projection) -> bool {
+    step.missing.iter().any(|note| essential(note))
 }
 
 /// Whether what is left out may be most of the time.
@@ -173,9 +176,10 @@ fn parts(screen: Screen, step: &Projection, per: &str) -> String {
     first_that_fits(screen, &[true, false], draw).map_or_else(String::new, |(text, _)| text)
 }
 
-fn binding(screen: Screen, step: &Projection) -> String {
+/// Which part binds, and how far the second is from it.
+pub fn binding(step: &Projection) -> Option<String> {
     let seconds = |part: Part| step.part(part).map_or(0.0, |time| time.seconds.likely);
-    let Some(first) = step.binding else { return String::new() };
+    let first = step.binding?;
     let mut text = format!(
         "{} binds: {} of {} ms",
         first.name(),
@@ -185,7 +189,7 @@ fn binding(screen: Screen, step: &Projection) -> String {
     if let (Some(second), Some(gap)) = (step.second, step.gap) {
         text += &format!("; second-tightest is {}, {:.1} times less", second.name(), gap);
     }
-    screen.paragraph("  ", &text)
+    Some(text)
 }
 
 fn memory(screen: Screen, analysis: &Analysis) -> String {

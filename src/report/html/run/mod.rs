@@ -1,5 +1,6 @@
 //! A run as one page: what it found first, then the pictures, then every figure, then what it was measured on.
 
+mod bottleneck;
 mod charts;
 mod figures;
 mod head;
@@ -11,16 +12,18 @@ mod tests;
 
 use maud::{Markup, html};
 
+use crate::bottleneck::Analysis;
 use crate::record::store::Run;
 use crate::report::model::Report;
 use crate::report::model::pictures::Pictures;
 
-/// The page of `run`.
-pub fn run(run: &Run) -> String {
+/// The page of `run`, with what its figures mean for a model, or why that can't be told.
+pub fn run(run: &Run, projection: Result<&Analysis, &str>) -> String {
     let report = Report::new(run);
     let pictures = Pictures::new(run);
     let sections = [
         ("glance", "A number for each part", head::glance(&report.parts)),
+        ("bottleneck", "Where a token's time goes", bottleneck::bottleneck(projection)),
         ("findings", "Worth looking at", head::findings(&report.findings)),
         ("host", "The host", head::host(&report.host)),
         ("rooflines", "Rooflines", figures::rooflines(&pictures.rooflines)),

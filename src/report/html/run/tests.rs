@@ -3,13 +3,15 @@
 use scraper::{Html, Selector};
 use serde_json::json;
 
-use super::run as page;
+use crate::bottleneck::sweep::Axis;
+use crate::bottleneck::{Analysis, Question, Setup};
 use crate::record::store::Run;
 use crate::record::{MetricId, MetricRecord, Origin, State, Work};
 use crate::report::fixture::{below, bench, host, in_state, ok, run, skipped};
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "glance",
+    "bottleneck",
     "findings",
     "host",
     "rooflines",
@@ -21,6 +23,38 @@ const SECTIONS: [&str; 11] = [
     "environment",
     "guide",
 ];
+
+/// The page of a run of which nothing is projected.
+fn page(run: &Run) -> String {
+    super::run(run, Err("its DRAM was not measured"))
+}
+
+/// What a host written by hand would do with DeepSeek-R1.
+fn projection() -> Analysis {
+    let host = r#"
+        name = "made up <host>"
+        [dram]
+        read_gb_s = { value = 400, origin = "theoretical", source = "12 channels" }
+        [gpu]
+        name = "made up"
+        vram_read_gb_s = { value = 1792, origin = "theoretical", source = "vendor" }
+        vram_gb = { value = 96, origin = "theoretical", source = "vendor" }
+        bf16_tflops = { value = 500, origin = "theoretical", source = "vendor" }
+    "#;
+    let host = crate::bottleneck::toml::host(host, "host.toml").unwrap();
+    let model = crate::workload::find_model("deepseek-r1").unwrap();
+    let mix = crate::workload::Mix::parse("q4_k_m", &model).unwrap();
+    Analysis::new(&Question {
+        name: "deepseek-r1",
+        model: &model,
+        mix: &mix,
+        host: &host,
+        setup: Setup::default(),
+        target: None,
+        sweeps: &Axis::ALL,
+    })
+    .unwrap()
+}
 
 /// A metric that moves bytes and computes nothing.
 fn moves(name: &str, value: f64) -> MetricRecord {
@@ -107,6 +141,27 @@ fn every_section_is_there_named_and_reached_from_the_top() {
             assert!(seen.contains(&Some(id)), "{id} names something and is nowhere");
         }
     }
+}
+
+#[test]
+fn a_projection_has_its_rate_its_parts_and_its_sweeps() {
+    let projected = projection();
+    let page = super::run(&whole(), Ok(&projected));
+    let html = Html::parse_document(&page);
+    let section = text(&html, "#bottleneck");
+    let rate =
+        crate::report::terminal::bottleneck::short(projected.decode.tokens_per_second.likely);
+    for fact in
+        [&format!("{rate} tokens/s"), "deepseek-r1", "DRAM binds", "theoretical: 12 channels"]
+    {
+        assert!(section.contains(fact), "{fact} in {section}");
+    }
+    let lanes = select(&html, "#bottleneck .times .bar").len();
+    assert_eq!(lanes, projected.decode.parts.len() + projected.prefill.parts.len());
+    assert_eq!(select(&html, "#bottleneck svg.chart").len(), 3, "batch, context, tensor parallel");
+    assert!(section.contains("q8_0") && section.contains("ud-q2_k_xl"), "formats");
+    let missing = Html::parse_document(&self::page(&whole()));
+    assert!(text(&missing, "#bottleneck").contains("No projection: its DRAM was not measured"));
 }
 
 #[test]
