@@ -51,7 +51,9 @@ impl Axis {
         let powers = |step: usize| {
             let [first, last] = ends.map(|end| end * std::f64::consts::LOG2_10);
             let all = (first.ceil() as i32..=last.floor() as i32).map(f64::from);
-            all.filter(|power| *power as usize % step == 0).map(f64::exp2).collect::<Vec<_>>()
+            all.filter(|power| (*power as usize).is_multiple_of(step))
+                .map(f64::exp2)
+                .collect::<Vec<_>>()
         };
         let fits = (1..=20).map(powers).find(|ticks| ticks.len() <= MOST_TICKS);
         let ticks = fits.unwrap_or_default();
@@ -132,7 +134,7 @@ fn log_range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
 fn log_ticks([low, high]: [f64; 2]) -> Vec<f64> {
     let within = |factors: &[f64], every: usize| -> Vec<f64> {
         (low.floor() as i32..=high.ceil() as i32)
-            .filter(|decade| decade.unsigned_abs() as usize % every == 0)
+            .filter(|decade| (decade.unsigned_abs() as usize).is_multiple_of(every))
             .flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)))
             .filter(|tick| (low..=high).contains(&tick.log10()))
             .collect()

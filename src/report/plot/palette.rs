@@ -74,10 +74,10 @@ pub fn style() -> String {
         let _ = write!(light, "--{class}:{};", hex(by_day));
         let _ = write!(dark, "--{class}:{};", hex(by_night));
         let drawn = hex(by_day);
-        let _ = write!(
+        let _ = writeln!(
             rules,
             ".{class}{{color:var(--{class})}}svg [stroke=\"{drawn}\"]{{stroke:var(--{class})}}\
-             svg [fill=\"{drawn}\"]{{fill:var(--{class})}}\n"
+             svg [fill=\"{drawn}\"]{{fill:var(--{class})}}"
         );
     }
     format!(
