@@ -67,7 +67,7 @@ pub fn dram(reference: &Reference, host: &HostRecord, metric: &MetricRecord) -> 
     let cores = env.number("cpu.cores");
     if let Some((threads, cores)) = threads.zip(cores).filter(|(threads, cores)| threads < cores) {
         return Expectation::Unknown(format!(
-            "{threads} threads on {cores} cores can't show what the memory does: measure with a thread a core"
+            "{threads} of {cores} cores can't show what the memory does: measure with a thread a core"
         ));
     }
     let known = identity::cpu(reference, env);
@@ -111,7 +111,11 @@ pub fn dram(reference: &Reference, host: &HostRecord, metric: &MetricRecord) -> 
                 );
                 // Which modules there are is not known, so nothing is decided on them.
                 let value = rated(cpu, packages) * cpu.read_share;
-                Yardstick::new(value, source, Confidence::Low).into()
+                Yardstick {
+                    disputed: cpu.disputed.clone(),
+                    ..Yardstick::new(value, source, Confidence::Low)
+                }
+                .into()
             }
             None => Expectation::Unknown(format!("{why}: give a floor (--floors FILE)")),
         },

@@ -87,7 +87,10 @@ pub fn below_rated_speed(facts: &Facts<'_>) -> Vec<Said> {
     let Some((now, rated)) = slow.first() else { return Vec::new() };
     vec![(
         Verdict::Warn,
-        format!("{} modules run at {now} MT/s and are rated for {rated}", slow.len()),
+        match slow.len() {
+            1 => format!("a module runs at {now} MT/s and is rated for {rated}"),
+            n => format!("{n} modules run at {now} MT/s and are rated for {rated}"),
+        },
         "sudo dmidecode -t memory".to_owned(),
         "Two modules a channel, mixed modules, the CPU's limit or a BIOS setting lower it: compare Speed with \
          Configured Memory Speed",

@@ -151,7 +151,7 @@ fn modules_that_are_missing_or_slow() {
     assert!(of_host(uneven, "memory-modules-missing", Verdict::Warn).contains("192.0 GiB"));
     let slow = sound(&[("memory.dimm.3.speed_mts", json!(5600))]);
     let what = of_host(slow, "memory-below-rated-speed", Verdict::Warn);
-    assert_eq!(what, "1 modules run at 4800 MT/s and are rated for 5600");
+    assert_eq!(what, "a module runs at 4800 MT/s and is rated for 5600");
 }
 
 #[test]

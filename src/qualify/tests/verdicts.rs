@@ -173,7 +173,7 @@ fn memory_is_judged_by_the_modules_that_there_are() {
         m.details.insert("threads".into(), json!(1));
         m
     });
-    assert!(few.1.contains("1 threads on 8 cores"), "{}", few.1);
+    assert!(few.1.contains("1 of 8 cores"), "{}", few.1);
 }
 
 #[test]

@@ -46,10 +46,11 @@ fn head(screen: Screen, qualification: &Qualification) -> String {
         .into_iter()
         .filter(|verdict| qualification.count(*verdict) > 0)
         .map(|verdict| format!("{} {}", qualification.count(verdict), verdict.name()))
-        .chain(
-            (!qualification.findings.is_empty())
-                .then(|| format!("{} findings", qualification.findings.len())),
-        )
+        .chain(match qualification.findings.len() {
+            0 => None,
+            1 => Some("1 finding".to_owned()),
+            n => Some(format!("{n} findings")),
+        })
         .collect();
     text + &screen.paragraph("  ", &counts.join(" | "))
 }
