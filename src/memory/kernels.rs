@@ -47,6 +47,17 @@ impl Kernels {
         portable::kernels()
     }
 
+    /// The best for loops that both read and write: 256-bit registers where the CPU has them. Measured on Zen 4, two cores,
+    /// 128 MiB streams, taking turns (median of 60 passes): one read for a write 81.6 GB/s against 75.8 with 512 bits, two
+    /// 77.7 against 70.9, three 71.5 against 69.6.
+    pub fn best_combining() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(kernels) = avx2::kernels() {
+            return kernels;
+        }
+        portable::kernels()
+    }
+
     /// All that this CPU has, the portable ones first.
     pub fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]

@@ -88,6 +88,14 @@ impl Loop {
         !matches!(self, Self::Write)
     }
 
+    /// The loops of the instruction set that does it best.
+    fn kernels(self) -> Kernels {
+        match self.streams() {
+            (0, _) | (_, 0) => Kernels::best(),
+            _ => Kernels::best_combining(),
+        }
+    }
+
     /// The metric over all cores.
     pub fn metric(self) -> MetricId {
         MetricId::new(["dram", self.name(), "all-cores"])
@@ -215,7 +223,7 @@ impl Setup {
             id,
             workers,
             toucher,
-            kernels: Kernels::best(),
+            kernels: kind.kernels(),
             kind,
             words,
             cache_bytes,
