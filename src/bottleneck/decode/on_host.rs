@@ -98,14 +98,14 @@ impl Work<'_> {
             step.add(Part::Launch, format!("{layers:.0} layers of experts"), busy, &inputs);
         }
         if place.nvme > 0.0 {
-            self.from_disk(step);
+            self.paged_in(step);
         }
         if let Some(gpu) = &self.host.gpu {
             self.crossings(step, gpu, layers, share);
         }
     }
 
-    fn from_disk(&self, step: &mut Step) {
+    fn paged_in(&self, step: &mut Step) {
         let bytes = self.place.nvme * self.routed_bytes(self.setup.batch);
         match &self.host.nvme_read {
             None => step.missing.push("nvme.read_gb_s: experts on disk are left out".into()),
