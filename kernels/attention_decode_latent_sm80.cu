@@ -21,6 +21,7 @@
 // FORMAT, QK_DIM and V_DIM (multiples of 64 and 16 x WARPS_N), ROWS (a multiple of 16 x WARPS_M), KEYS (a multiple of 8 x
 // WARPS_N), STAGES, WARPS_M and WARPS_N are defined by the caller.
 #include "attention/codes.cuh"
+#include "attention/quad.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/mma.cuh"
@@ -135,16 +136,6 @@ __device__ __forceinline__ void values(unsigned int weights, int row, unsigned i
             }
         }
     }
-}
-
-__device__ __forceinline__ float quad_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
-    return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
-}
-
-__device__ __forceinline__ float quad_sum(float x) {
-    x += __shfl_xor_sync(0xffffffff, x, 1);
-    return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1)

@@ -20,6 +20,7 @@
 // FORMAT, D (64 or 128), GROUP (1 to 16), TILE (keys a step and warp: a multiple of 16), STAGES, WARPS, BLOCKS (a
 // multiprocessor) and PAGE (0, or a multiple of TILE) are defined by the caller.
 #include "attention/codes.cuh"
+#include "attention/quad.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/mma.cuh"
 
@@ -113,16 +114,6 @@ struct Sums {
     float max[2];       // largest score, times log2(e)
     float sum[2];       // weights of this thread's keys
 };
-
-__device__ __forceinline__ float quad_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
-    return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
-}
-
-__device__ __forceinline__ float quad_sum(float x) {
-    x += __shfl_xor_sync(0xffffffff, x, 1);
-    return x + __shfl_xor_sync(0xffffffff, x, 2);
-}
 
 // Scores of a tile: Q K^T without scales.
 __device__ __forceinline__ void scores(const unsigned char* stage, const unsigned int (&q)[D / 16][4], int lane,

@@ -70,6 +70,12 @@ fn check(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> Attentio
     subject
 }
 
+/// Formats with a prefill kernel: those that the chip has a tensor instruction for.
+fn prefill_formats(gpu: &Gpu) -> Vec<Format> {
+    let fp8 = matches!(gpu.architecture(), "sm_89" | "sm_120a");
+    [Format::Bf16, Format::Int8].into_iter().chain(fp8.then_some(Format::Fp8E4m3)).collect()
+}
+
 #[test]
 fn right_on_every_architecture() {
     for model in MODELS {
@@ -79,9 +85,11 @@ fn right_on_every_architecture() {
                 check(&gpu, decode(8, 2, 297, 128), format);
                 check(&gpu, latent(70, 150), format);
             }
-            check(&gpu, prefill(2, 77, 201, 128, 128), Format::Bf16);
-            check(&gpu, prefill(2, 130, 130, 64, 64), Format::Bf16);
-            check(&gpu, prefill(2, 40, 99, 192, 128), Format::Bf16);
+            for format in prefill_formats(&gpu) {
+                check(&gpu, prefill(2, 77, 201, 128, 128), format);
+                check(&gpu, prefill(2, 130, 130, 64, 64), format);
+                check(&gpu, prefill(2, 40, 99, 192, 128), format);
+            }
         });
         // The child itself has one model.
         if ran.is_none() {
@@ -132,11 +140,14 @@ fn latent_decode_is_right_in_odd_shapes_whatever_the_schedule() {
 #[test]
 fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
     for seed in ["0", "7"] {
-        let ran = in_child(&[("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
+        let model = ("HOSTDYNO_EMULATED_GPU", "l40s");
+        let ran = in_child(&[model, ("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
             let gpu = Gpu::open(0).expect("a device");
-            for (queries, keys) in [(1, 1), (129, 129), (3, 300), (128, 131)] {
-                check(&gpu, prefill(2, queries, keys, 64, 64), Format::Bf16);
-                check(&gpu, prefill(2, queries, keys, 128, 128), Format::Bf16);
+            for format in prefill_formats(&gpu) {
+                for (queries, keys) in [(1, 1), (129, 129), (3, 300), (128, 131)] {
+                    check(&gpu, prefill(2, queries, keys, 64, 64), format);
+                    check(&gpu, prefill(2, queries, keys, 128, 128), format);
+                }
             }
         });
         if ran.is_none() {
@@ -147,7 +158,7 @@ fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
 
 #[test]
 fn main_loops_meet_no_bank_twice() {
-    in_child(&[], &[], || {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
         let gpu = Gpu::open(0).expect("a device");
         let conflicts = |problem, format| {
             let mut subject = check(&gpu, problem, format);
@@ -161,9 +172,11 @@ fn main_loops_meet_no_bank_twice() {
                 assert_eq!(conflicts(short, format), conflicts(long, format), "{format} {dim}");
             }
         }
-        for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
-            let conflicts = conflicts(prefill(2, 130, 130, qk_dim, v_dim), Format::Bf16);
-            assert_eq!(conflicts, 0, "prefill {qk_dim}/{v_dim}");
+        for format in prefill_formats(&gpu) {
+            for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+                let conflicts = conflicts(prefill(2, 130, 130, qk_dim, v_dim), format);
+                assert_eq!(conflicts, 0, "prefill {format} {qk_dim}/{v_dim}");
+            }
         }
     });
 }

@@ -23,3 +23,10 @@ __device__ __forceinline__ unsigned int fma_bf16x2(unsigned int a, unsigned int 
     asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
     return d;
 }
+
+// Two f32, rounded to nearest even and limited to 448, as E4M3 in 16 bits: `low` in the low byte (sm_89 up).
+__device__ __forceinline__ unsigned int pack_e4m3(float low, float high) {
+    unsigned short packed;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(packed) : "f"(high), "f"(low));
+    return packed;
+}

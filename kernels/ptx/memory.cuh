@@ -30,6 +30,13 @@ __device__ __forceinline__ unsigned int load_shared(unsigned int address) {
     return v;
 }
 
+// 8 bytes of shared memory, by their 32-bit address.
+__device__ __forceinline__ float2 load_shared_2(unsigned int address) {
+    float2 v;
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address) : "memory");
+    return v;
+}
+
 // 8 bytes to shared memory, by their address there.
 __device__ __forceinline__ void store_shared(unsigned int address, float2 v) {
     asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(v.x), "f"(v.y) : "memory");

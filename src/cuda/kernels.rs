@@ -56,7 +56,7 @@ kernel!(
     ATTENTION_PREFILL,
     "attention_prefill",
     "attention_prefill_sm80.cu",
-    "Causal attention of a chunk in bf16; needs dimensions and tiles."
+    "Causal attention of a chunk; needs a format, dimensions and tiles."
 );
 kernel!(
     GEMM_BF16_WGMMA,
@@ -102,6 +102,9 @@ pub const PEAKS: [Kernel; 7] =
 /// The headers that kernels and headers include by these names.
 const HEADERS: &[(&str, &str)] = &[
     ("attention/codes.cuh", include_str!("../../kernels/attention/codes.cuh")),
+    ("attention/prefill_format.cuh", include_str!("../../kernels/attention/prefill_format.cuh")),
+    ("attention/quad.cuh", include_str!("../../kernels/attention/quad.cuh")),
+    ("attention/tile.cuh", include_str!("../../kernels/attention/tile.cuh")),
     ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
     ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
     ("gemm_wgmma_sm90.cuh", include_str!("../../kernels/gemm_wgmma_sm90.cuh")),

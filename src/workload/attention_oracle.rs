@@ -15,6 +15,10 @@
 //!   for half precision does not.
 //! - **Weights.** A kernel that rounds them to bf16 for the second product says so ([`Weights`]): the smaller of
 //!   2^-8 A and lambda 2^-8 Q.
+//! - **Weights as codes** of the largest number L, scaled with the values ([`Rounding`]): with S the largest scale of a
+//!   row of V and p' the largest weight, one unit is p' S / L. Int8 is off by half of it a key, times the value's code
+//!   c: the smaller of sqrt(n) and lambda times sqrt(sum c^2), and by half of it a tile of keys where sums are integers.
+//!   E4M3 is off by 2^-4, as bf16 by 2^-8, and by half of its smallest number, 2^-10 units, times codes as before.
 //! - **Sums over keys.** Weights and weighted values are summed in f32 with at most one rescaling an addition:
 //!   gamma(2 n) times the largest partial sum, which is at most A, and for values drawn independently (contract 2 of
 //!   the measurement) at most |o| + lambda Q: a sharper limit, without which a key too much or too little would
@@ -33,7 +37,7 @@ use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
 use super::dot::{Row, dot};
-use super::rounding::{self, BF16, F32, FLUSHED, LAMBDA};
+use super::rounding::{self, BF16, E4M3, E4M3_MAX, E4M3_STEP, F32, FLUSHED, LAMBDA};
 use super::verified::{Comparisons, check_length};
 use super::{Attention, AttentionInputs, Verified};
 use crate::Result;
@@ -45,6 +49,26 @@ pub enum Weights {
     F32,
     /// Rounded to bfloat16, for units that multiply bf16.
     Bf16,
+}
+
+/// What a kernel makes of the softmax weights before the second product.
+///
+/// As codes, the largest weight so far in the row times the largest scale of a row of V becomes the largest number: what
+/// is rounded is a weight times the scale of its value, and the second product is one of codes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    /// Floating-point numbers, which values are multiplied by.
+    Float(Weights),
+    /// Multiples of a 127th of the largest.
+    Int8,
+    /// E4M3, the largest being 448.
+    Fp8E4m3,
+}
+
+impl From<Weights> for Rounding {
+    fn from(weights: Weights) -> Self {
+        Self::Float(weights)
+    }
 }
 
 /// Product terms that are computed for rows beyond the required ones: some 100 ms of one core.
@@ -69,7 +93,7 @@ pub fn verify_attention(
     problem: &Attention,
     inputs: AttentionInputs<'_>,
     o: &[f32],
-    weights: Weights,
+    weights: impl Into<Rounding>,
 ) -> Result<Verified> {
     verify_attention_seeded(problem, inputs, o, weights, rand::random())
 }
@@ -82,7 +106,7 @@ pub fn verify_attention_seeded(
     problem: &Attention,
     inputs: AttentionInputs<'_>,
     o: &[f32],
-    weights: Weights,
+    weights: impl Into<Rounding>,
     seed: u64,
 ) -> Result<Verified> {
     inputs.check(problem)?;
@@ -93,7 +117,7 @@ pub fn verify_attention_seeded(
         let head = row / problem.queries;
         by_kv_head.entry(problem.kv_head(head)).or_default().push(row);
     }
-    let oracle = Oracle { problem, inputs, weights };
+    let oracle = Oracle { problem, inputs, weights: weights.into() };
     let mut comparisons = Comparisons::default();
     for (kv_head, rows) in by_kv_head {
         comparisons = comparisons.merge(oracle.kv_head(kv_head, &rows, o));
@@ -127,7 +151,7 @@ fn sample_rows(problem: &Attention, seed: u64) -> BTreeSet<usize> {
 struct Oracle<'a> {
     problem: &'a Attention,
     inputs: AttentionInputs<'a>,
-    weights: Weights,
+    weights: Rounding,
 }
 
 /// What the scores of one row of O tell.
@@ -136,6 +160,8 @@ struct Softmax {
     weights: Vec<f64>,
     /// Euclidean norm of the weights.
     norm: f64,
+    /// The largest weight.
+    largest: f64,
     /// Number of visible keys.
     visible: usize,
     /// Largest sum of |q k| / sqrt(D') over the visible keys.
@@ -157,15 +183,19 @@ struct Sums {
     square: f64,
     /// Largest |v|.
     largest: f64,
+    /// (v / the scale of its row)^2.
+    codes: f64,
 }
 
 impl Sums {
-    fn add(&mut self, weight: f64, value: f64) {
+    /// `inverse`: of the scale of the row of `value`.
+    fn add(&mut self, weight: f64, value: f64, inverse: f64) {
         let term = weight * value;
         self.value += term;
         self.magnitude += term.abs();
         self.square += term * term;
         self.largest = self.largest.max(value.abs());
+        self.codes += (value * inverse).powi(2);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -173,6 +203,7 @@ impl Sums {
         self.magnitude += other.magnitude;
         self.square += other.square;
         self.largest = self.largest.max(other.largest);
+        self.codes += other.codes;
     }
 }
 
@@ -182,11 +213,19 @@ impl Oracle<'_> {
         let v_dim = self.problem.v_dim;
         let softmax = self.softmax(kv_head, rows);
         let sums = self.sums(kv_head, &softmax);
+        let keys = kv_head * self.problem.keys..(kv_head + 1) * self.problem.keys;
+        let scales = keys.map(|key| f64::from(self.inputs.values().row_scale(key)));
+        let scale = scales.fold(0.0, f64::max);
         let mut comparisons = Comparisons::default();
         for ((row, softmax), sums) in rows.iter().zip(&softmax).zip(sums.chunks_exact(v_dim)) {
             for (column, sums) in sums.iter().enumerate() {
                 let index = row * v_dim + column;
-                comparisons.compare(index, o[index], sums.value, self.tolerance(softmax, sums));
+                comparisons.compare(
+                    index,
+                    o[index],
+                    sums.value,
+                    self.tolerance(softmax, sums, scale),
+                );
             }
         }
         comparisons
@@ -215,11 +254,13 @@ impl Oracle<'_> {
             let mut weights: Vec<f64> = seen().map(|(sum, _)| (sum * factor - max).exp()).collect();
             let total: f64 = weights.iter().sum();
             weights.iter_mut().for_each(|weight| *weight /= total);
+            let largest = weights.iter().copied().fold(0.0, f64::max);
             let norm = weights.iter().map(|weight| weight * weight).sum::<f64>().sqrt();
             weights.resize(keys, 0.0);
             Softmax {
                 weights,
                 norm,
+                largest,
                 visible,
                 score_terms: seen().fold(0.0, |max: f64, (_, terms)| max.max(terms)) * factor,
                 score: seen().fold(0.0, |max: f64, (sum, _)| max.max(sum.abs())) * factor,
@@ -236,11 +277,15 @@ impl Oracle<'_> {
         let start = || (Row::empty(values), vec![Sums::default(); softmax.len() * v_dim]);
         let add = |(mut value, mut sums): (Row, Vec<Sums>), key: usize| {
             value.load(values, kv_head * keys + key);
+            let scale = f64::from(values.row_scale(kv_head * keys + key));
+            let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
             for (softmax, sums) in softmax.iter().zip(sums.chunks_exact_mut(v_dim)) {
                 let weight = softmax.weights[key];
                 if key < softmax.visible {
                     // Where the values are a prefix of the keys, `zip` ends with the prefix.
-                    sums.iter_mut().zip(&value.values).for_each(|(sums, v)| sums.add(weight, *v));
+                    sums.iter_mut()
+                        .zip(&value.values)
+                        .for_each(|(sums, v)| sums.add(weight, *v, inverse));
                 }
             }
             (value, sums)
@@ -253,8 +298,8 @@ impl Oracle<'_> {
         keys.fold(start, add).reduce(start, merge).1
     }
 
-    /// See the module's page.
-    fn tolerance(&self, softmax: &Softmax, sums: &Sums) -> f64 {
+    /// See the module's page. `scale`: the largest of a row of V.
+    fn tolerance(&self, softmax: &Softmax, sums: &Sums, scale: f64) -> f64 {
         let o = sums.value.abs();
         let magnitude = sums.magnitude + o;
         let spread = sums.square.sqrt() + o * softmax.norm;
@@ -263,13 +308,19 @@ impl Oracle<'_> {
             * (rounding::accumulation(roundings) * magnitude)
                 .min(rounding::deviation(roundings as f64) * spread);
         let exponential = (8.0 + 4.0 * softmax.score + 4.0 * softmax.max_score) * F32 * magnitude;
+        let visible = softmax.visible as f64;
+        let relative = magnitude.min(LAMBDA * spread);
+        let codes = visible.sqrt().min(LAMBDA) * sums.codes.sqrt();
+        let unit = |levels: f64| softmax.largest * scale / levels;
         let weights = match self.weights {
-            Weights::F32 => 0.0,
-            Weights::Bf16 => BF16 * magnitude.min(LAMBDA * spread),
+            Rounding::Float(Weights::F32) => 0.0,
+            Rounding::Float(Weights::Bf16) => BF16 * relative,
+            Rounding::Int8 => 0.5 * unit(127.0) * (codes + visible),
+            Rounding::Fp8E4m3 => E4M3 * relative + 0.5 * E4M3_STEP * unit(E4M3_MAX) * codes,
         };
         let partial = magnitude.min(o + LAMBDA * spread);
         let summation = rounding::accumulation(2 * softmax.visible) * partial;
-        let flushing = FLUSHED * softmax.visible as f64 * (1.0 + sums.largest);
+        let flushing = FLUSHED * visible * (1.0 + sums.largest);
         scores + exponential + weights + summation + 4.0 * F32 * o + flushing
     }
 }

@@ -26,7 +26,7 @@ mod work;
 mod tests;
 
 pub use attention::{Attention, AttentionInputs, Phase};
-pub use attention_oracle::{Weights, verify_attention, verify_attention_seeded};
+pub use attention_oracle::{Rounding, Weights, verify_attention, verify_attention_seeded};
 pub use catalogue::{FURTHER, KIMI_K2, LLAMA_3_1_8B, QWEN3_30B_A3B, QWEN3_32B, find_model};
 pub use config::model_of_config;
 pub use defaults::{Extent, Named, default_attentions, default_gemms};

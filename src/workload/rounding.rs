@@ -20,6 +20,12 @@ pub(super) const F32: f64 = f32::EPSILON as f64 / 2.0;
 /// Unit roundoff of bfloat16: 8 significant bits.
 pub(super) const BF16: f64 = 1.0 / 256.0;
 
+/// Unit roundoff of E4M3, its smallest number and its largest: 4 significant bits, 2^-9, 448 (OCP 8-bit Floating Point
+/// Specification 1.0, table 1).
+pub(super) const E4M3: f64 = 1.0 / 16.0;
+pub(super) const E4M3_STEP: f64 = 1.0 / 512.0;
+pub(super) const E4M3_MAX: f64 = 448.0;
+
 /// Smallest normal f32: what an operation that flushes subnormals may lose. AVX512-BF16's dot product always does.
 pub(super) const FLUSHED: f64 = f32::MIN_POSITIVE as f64;
 

@@ -4,7 +4,7 @@ use super::plan::{Chip, Plan, code, from, missing, scale_bytes};
 use crate::Result;
 use crate::cuda::kernels::{ATTENTION_DECODE_LATENT, ATTENTION_MERGE};
 use crate::number::Format;
-use crate::workload::Attention;
+use crate::workload::{Attention, Weights};
 
 /// Elements of a key and of a value that the tiles are made for: DeepSeek's.
 const DIMENSIONS: (usize, usize) = (576, 512);
@@ -79,6 +79,7 @@ pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan>
         threads: (32 * tile.warps.0 * tile.warps.1) as u32,
         shared_bytes: tile.shared_bytes(format) as u32,
         stride: keys.next_multiple_of(PADDING),
+        weights: Weights::Bf16.into(),
         path: format!("mma.bf16/decode-latent-{}-{}x{}", from(format), tile.rows, tile.keys),
     })
 }

@@ -94,22 +94,15 @@ impl Launch {
             shared_mem_bytes: plan.shared_bytes,
         };
         let mut launch = gpu.stream().launch_builder(kernel);
+        launch.arg(&q.codes).arg(&q.scales).arg(&k.codes).arg(&k.scales);
         match (problem.phase, v) {
             (Phase::Decode, None) => launch
-                .arg(&q.codes)
-                .arg(&q.scales)
-                .arg(&k.codes)
-                .arg(&k.scales)
                 .arg(&mut *partial)
                 .arg(&mut *partial_sums)
                 .arg(&heads)
                 .arg(&keys)
                 .arg(&factor),
             (Phase::Decode, Some(v)) => launch
-                .arg(&q.codes)
-                .arg(&q.scales)
-                .arg(&k.codes)
-                .arg(&k.scales)
                 .arg(&v.codes)
                 .arg(&v.scales)
                 .arg(&no_pages)
@@ -121,9 +114,8 @@ impl Launch {
                 .arg(&stride)
                 .arg(&factor),
             (Phase::Prefill, v) => launch
-                .arg(&q.codes)
-                .arg(&k.codes)
-                .arg(v.as_ref().map_or(&k.codes, |v| &v.codes))
+                .arg(&v.as_ref().unwrap_or(k).codes)
+                .arg(&v.as_ref().unwrap_or(k).scales)
                 .arg(&mut *o)
                 .arg(&queries)
                 .arg(&keys)

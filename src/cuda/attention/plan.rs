@@ -1,13 +1,14 @@
 //! Which kernel computes an attention on a chip, with which constants.
 //!
 //! Decode is there for every format of the default tables on every chip: codes become bf16 exactly in registers, which
-//! the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction
-//! and a kernel that uses it.
+//! the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction:
+//! codes that are converted to bf16 first would not show the format's own rate.
 
 use super::latent;
+use crate::cuda::gemm::Mma;
 use crate::cuda::kernels::{ATTENTION_DECODE, ATTENTION_PREFILL, Build};
 use crate::number::{Format, MX_BLOCK};
-use crate::workload::{Attention, Phase};
+use crate::workload::{Attention, Phase, Rounding, Weights};
 use crate::{Error, Result};
 
 /// Query heads of one key/value head that a 16-row product serves.
@@ -23,6 +24,9 @@ const MAX_STAGES: usize = 4;
 const STATIC_BYTES: usize = 1 << 10;
 /// Rows to which the keys of a head are padded in device memory: a multiple of every tile.
 const PADDING: usize = 64;
+
+/// Keys of a prefill in int8 at most: as many weights of 127 and values of -128 fit in a sum of 32 bits.
+const INT8_KEYS: usize = 1 << 17;
 
 /// What the choice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +55,8 @@ pub struct Plan {
     pub shared_bytes: u32,
     /// Rows from one head's first key to the next one's.
     pub stride: usize,
+    /// How the weights are rounded between the two products.
+    pub weights: Rounding,
     /// Kernel path without chip, as `mma.bf16/decode-int8-32x8`.
     pub path: String,
 }
@@ -112,21 +118,34 @@ impl Plan {
             threads: 32 * warps as u32,
             shared_bytes: (warps * stages * stage).max(4 * partial) as u32,
             stride: keys.next_multiple_of(PADDING),
+            weights: Weights::Bf16.into(),
             path: format!("mma.bf16/decode-{}-{tile}x{warps}x{stages}", from(format)),
         })
     }
 
     fn prefill(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
         let &Attention { heads, queries, keys, qk_dim, v_dim, .. } = problem;
-        if format != Format::Bf16 {
-            return Err(Error::Unavailable(no_prefill(format, chip.architecture)));
+        if let Some(cause) = Mma::lacks(chip.architecture, format) {
+            return Err(Error::Unavailable(cause));
+        }
+        let weights = match format {
+            Format::Bf16 => Weights::Bf16.into(),
+            Format::Int8 => Rounding::Int8,
+            Format::Fp8E4m3 => Rounding::Fp8E4m3,
+            Format::Mxfp4 | Format::Fp8E5m2 => {
+                return Err(missing(&format!("prefill in {format}")));
+            }
+        };
+        if format == Format::Int8 && keys > INT8_KEYS {
+            return Err(missing(&format!("prefill in int8 with more than {INT8_KEYS} keys")));
         }
         if ![(64, 64), (128, 128), (192, 128)].contains(&(qk_dim, v_dim)) {
             return Err(missing(&format!("prefill with head dimensions {qk_dim} and {v_dim}")));
         }
-        let Tiles { products, warps, tile, blocks, hold } = Tiles::new(qk_dim);
+        let Tiles { products, warps, tile, blocks, hold } = Tiles::new(format, qk_dim);
         let rows = 16 * products * warps;
         let constants = [
+            ("FORMAT", code(format)?),
             ("QK", qk_dim as u32),
             ("VD", v_dim as u32),
             ("MT", products as u32),
@@ -140,9 +159,12 @@ impl Plan {
             merge: None,
             grid: (heads as u32, queries.div_ceil(rows) as u32),
             threads: 32 * warps as u32,
-            shared_bytes: (2 * (rows * qk_dim + tile * (qk_dim + v_dim))) as u32,
+            shared_bytes: (rows * format.row_bytes(qk_dim)
+                + tile * (format.row_bytes(qk_dim) + format.row_bytes(v_dim))
+                + tile * 2 * scale_bytes(format, qk_dim)) as u32,
             stride: keys.next_multiple_of(PADDING),
-            path: format!("mma.bf16/prefill-{rows}x{tile}"),
+            weights,
+            path: format!("mma.{format}/prefill-{rows}x{tile}"),
         })
     }
 }
@@ -161,13 +183,14 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// 64 and 128: the fastest of those tried on an H100 that need no local memory there; on sm_100a, 128 spills 16
-    /// bytes a thread. 192: chosen by registers alone, not timed.
-    const fn new(qk_dim: usize) -> Self {
-        match qk_dim {
-            64 => Self { products: 2, warps: 4, tile: 64, blocks: 2, hold: false },
-            128 => Self { products: 2, warps: 4, tile: 32, blocks: 2, hold: false },
-            _ => Self { products: 1, warps: 8, tile: 32, blocks: 1, hold: true },
+    /// Of bf16, 64 and 128: the fastest of those tried on an H100 that need no local memory. The others: chosen by
+    /// registers and by the share of products among instructions, not timed.
+    const fn new(format: Format, qk_dim: usize) -> Self {
+        match (format, qk_dim) {
+            (Format::Bf16, 64) => Self { products: 2, warps: 4, tile: 64, blocks: 2, hold: false },
+            (Format::Bf16, 128) => Self { products: 2, warps: 4, tile: 32, blocks: 2, hold: false },
+            (Format::Bf16, _) => Self { products: 1, warps: 8, tile: 32, blocks: 1, hold: true },
+            _ => Self { products: 1, warps: 8, tile: 64, blocks: 1, hold: true },
         }
     }
 }
@@ -203,24 +226,6 @@ pub fn from(format: Format) -> String {
 /// The error of a problem without a kernel.
 pub fn missing(what: &str) -> Error {
     Error::Unavailable(format!("there is no CUDA kernel for {what} yet"))
-}
-
-/// Why there is no prefill in `format`: codes that are converted to bf16 first would not show the format's own rate.
-fn no_prefill(format: Format, architecture: &str) -> String {
-    let native = match format {
-        Format::Int8 => true,
-        Format::Mxfp4 => matches!(architecture, "sm_100a" | "sm_120a"),
-        _ => !matches!(architecture, "sm_80" | "sm_86"),
-    };
-    if !native {
-        return format!("no native {format} tensor instruction on {architecture}");
-    }
-    if format != Format::Int8 && architecture == "sm_90a" {
-        return format!(
-            "mma.sync emulates {format} with f16 on sm_90a, and there is no wgmma attention kernel yet"
-        );
-    }
-    format!("there is no CUDA kernel for prefill in {format} yet")
 }
 
 #[cfg(test)]
@@ -263,7 +268,9 @@ mod tests {
         };
         let prefill = LLAMA_3_1_70B.prefill(64, 64);
         assert!(cause(LLAMA_3_1_70B.decode(64), Format::Fp8E5m2, H100).contains("fp8-e5m2"));
-        assert!(cause(prefill, Format::Fp8E4m3, H100).contains("emulates fp8 with f16"));
+        assert!(cause(prefill, Format::Fp8E4m3, H100).contains("is emulated with f16"));
         assert!(cause(prefill, Format::Mxfp4, ADA).contains("no native mxfp4"));
+        let long = Attention { keys: INT8_KEYS + 1, ..prefill };
+        assert!(cause(long, Format::Int8, ADA).contains("131072 keys"));
     }
 }

@@ -11,7 +11,7 @@ use crate::cuda::gpu::{Gpu, driver};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
-use crate::workload::{Attention, AttentionInputs, Phase, Verified, Weights, verify_attention};
+use crate::workload::{Attention, AttentionInputs, Phase, Verified, verify_attention};
 use crate::{Error, Result};
 
 /// Keys and queries at most on the emulated device, which shows that the path works, not how fast.
@@ -163,7 +163,8 @@ impl Subject for AttentionSubject {
             .stream()
             .clone_dtoh(&self.launch.o)
             .map_err(|e| driver("read an output", e))?;
-        verify_attention(&self.launch.problem, self.inputs.all(), &o, Weights::Bf16)
+        let Launch { problem, plan, .. } = &self.launch;
+        verify_attention(problem, self.inputs.all(), &o, plan.weights)
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {

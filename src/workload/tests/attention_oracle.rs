@@ -57,7 +57,7 @@ impl Operands {
 /// A kernel in f32 with online softmax over blocks of keys, and every mistake that the tests make it make.
 #[derive(Clone, Copy)]
 struct Kernel {
-    weights: Weights,
+    weights: Rounding,
     /// Keys seen beyond those that the mask leaves.
     extra_keys: isize,
     kv_head: fn(&Attention, usize) -> usize,
@@ -66,8 +66,15 @@ struct Kernel {
     latent_offset: usize,
 }
 
+const ROUNDINGS: [Rounding; 4] = [
+    Rounding::Float(Weights::F32),
+    Rounding::Float(Weights::Bf16),
+    Rounding::Int8,
+    Rounding::Fp8E4m3,
+];
+
 const RIGHT: Kernel = Kernel {
-    weights: Weights::F32,
+    weights: Rounding::Float(Weights::F32),
     extra_keys: 0,
     kv_head: Attention::kv_head,
     scale_dim: None,
@@ -81,6 +88,10 @@ impl Kernel {
         let mut o = Vec::new();
         for row in 0..heads * queries {
             let first = (self.kv_head)(problem, row / queries) * keys;
+            let inputs = operands.inputs();
+            let values = inputs.values();
+            let scales = (first..first + keys).map(|key| values.row_scale(key));
+            let largest_scale = scales.fold(0.0, f32::max);
             let visible =
                 problem.visible_keys(row % queries).saturating_add_signed(self.extra_keys);
             let query = row_f32(&operands.q, row);
@@ -100,10 +111,7 @@ impl Kernel {
                 for (score, &key) in scores.iter().zip(block) {
                     let weight = (score - max).exp();
                     total += weight;
-                    let weight = match self.weights {
-                        Weights::F32 => weight,
-                        Weights::Bf16 => bf16::from_f32(weight).to_f32(),
-                    };
+                    let weight = self.rounded(weight, values.row_scale(key), largest_scale);
                     let value = match &operands.v {
                         Some(v) => row_f32(v, key),
                         None => row_f32(&operands.k, key).split_off(self.latent_offset),
@@ -114,6 +122,23 @@ impl Kernel {
             o.extend(sums.iter().map(|sum| sum / total));
         }
         o
+    }
+
+    /// A weight as it is multiplied with a value whose row has `scale`, `largest` being that of all rows.
+    fn rounded(&self, weight: f32, scale: f32, largest: f32) -> f32 {
+        let code = |levels: f32| weight * scale / largest * levels;
+        let weight_of = |code: f32, levels: f32| code / levels * largest / scale;
+        match self.weights {
+            Rounding::Float(Weights::F32) => weight,
+            Rounding::Float(Weights::Bf16) => bf16::from_f32(weight).to_f32(),
+            Rounding::Int8 => weight_of(code(127.0).round_ties_even(), 127.0),
+            Rounding::Fp8E4m3 => {
+                // Steps of an eighth of the power of two below, of 2^-9 at least.
+                let code = code(448.0);
+                let step = (code.log2().floor().exp2() / 8.0).max(1.0 / 512.0);
+                weight_of((code / step).round_ties_even() * step, 448.0)
+            }
+        }
     }
 
     fn verify(&self, problem: &Attention, operands: &Operands) -> Result<Verified> {
@@ -127,7 +152,7 @@ fn right_kernels_pass_in_every_format_phase_and_precision_of_weights() {
     for format in Format::ALL {
         for problem in [PREFILL, DECODE, LATENT, Attention { queries: 70, ..PREFILL }] {
             let operands = Operands::random(format, &problem);
-            for weights in [Weights::F32, Weights::Bf16] {
+            for weights in ROUNDINGS {
                 let verified = Kernel { weights, ..RIGHT }.verify(&problem, &operands).unwrap();
                 assert!(verified.error_over_tolerance <= 1.0);
                 assert_eq!(
@@ -154,7 +179,7 @@ fn a_mask_that_is_off_by_one_is_wrong() {
         for extra_keys in [-1, 1] {
             let kernel = Kernel { extra_keys, ..RIGHT };
             wrong(kernel.verify(&PREFILL, &Operands::random(format, &PREFILL)));
-            let rounding = Kernel { weights: Weights::Bf16, ..kernel };
+            let rounding = Kernel { weights: Weights::Bf16.into(), ..kernel };
             wrong(rounding.verify(&PREFILL, &Operands::random(format, &PREFILL)));
         }
         // Decode has no mask, but a last key.
@@ -168,7 +193,7 @@ fn a_mask_that_is_off_by_one_is_wrong() {
 #[test]
 fn a_wrong_scale_head_or_prefix_is_wrong() {
     for format in Format::ALL {
-        for weights in [Weights::F32, Weights::Bf16] {
+        for &weights in &ROUNDINGS[..2] {
             let operands = Operands::random(format, &DECODE);
             let right = Kernel { weights, ..RIGHT };
             let unscaled = Kernel { scale_dim: Some(1), ..right };
@@ -185,8 +210,12 @@ fn a_wrong_scale_head_or_prefix_is_wrong() {
 #[test]
 fn weights_that_are_rounded_in_secret_are_wrong() {
     let operands = Operands::random(Format::Bf16, &DECODE);
-    let o = Kernel { weights: Weights::Bf16, ..RIGHT }.run(&DECODE, &operands);
+    let o = Kernel { weights: Weights::Bf16.into(), ..RIGHT }.run(&DECODE, &operands);
     wrong(verify_attention(&DECODE, operands.inputs(), &o, Weights::F32));
+    for weights in [Rounding::Int8, Rounding::Fp8E4m3] {
+        let o = Kernel { weights, ..RIGHT }.run(&DECODE, &operands);
+        wrong(verify_attention(&DECODE, operands.inputs(), &o, Weights::Bf16));
+    }
 }
 
 #[test]
