@@ -1,4 +1,5 @@
-//! Attention over a key/value cache in four formats, on the CPU and on the first GPU: decode, and causal prefill.
+//! Attention over a key/value cache in four formats, on the CPU and on the first GPU: decode, there with pages too, and
+//! causal prefill.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,10 @@ use hostdyno::cuda::{Gpu, attention};
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
 use hostdyno::record::Part;
-use hostdyno::workload::default_attentions;
+use hostdyno::workload::{Phase, default_attentions};
+
+/// Keys a page of a paged cache: servers take 16 to 64.
+const PAGE_KEYS: usize = 64;
 
 /// The GPU that is measured.
 const GPU: usize = 0;
@@ -37,6 +41,15 @@ fn main() -> ExitCode {
                 plan.add(id, Part::Compute, unit, move || {
                     let gpu = Gpu::open(GPU)?;
                     attention::AttentionSubject::new(gpu, GPU, shape, format, rand::random())
+                });
+                if shape.phase == Phase::Prefill || shape.latent {
+                    continue;
+                }
+                let id =
+                    attention::AttentionSubject::paged_metric_id(&shape, format, GPU, PAGE_KEYS);
+                plan.add(id, Part::Compute, unit, move || {
+                    let (gpu, seed) = (Gpu::open(GPU)?, rand::random());
+                    attention::AttentionSubject::paged(gpu, GPU, shape, format, PAGE_KEYS, seed)
                 });
             }
         }

@@ -14,8 +14,10 @@
 //
 // Why this shape: the kernel is bound by how fast the cache is read. Each warp streams its tiles through a ring of its
 // own in shared memory, 512 contiguous bytes an instruction: no barrier of the block, and STAGES - 1 tiles in flight a
-// warp that cost no registers. One 16-row product serves up to 16 query heads; codes become bf16 exactly in registers
-// (attention/codes.cuh). Row scales of K multiply scores, those of V the weights; weights are rounded to bf16.
+// warp that cost no registers. One 16-row product serves up to 16 query heads. What conversions cost is what limits the
+// rate of a cache of codes: keys are multiplied as they are where the chip has the instruction, else as f16 where it has
+// the conversion, else, as values are, as bf16 (attention/codes.cuh); all of these are exact. Row scales of K multiply
+// scores, those of V the weights; weights are rounded to bf16.
 //
 // FORMAT, D (64 or 128), GROUP (1 to 16), TILE (keys a step and warp: a multiple of 16), STAGES, WARPS, BLOCKS (a
 // multiprocessor) and PAGE (0, or a multiple of TILE) are defined by the caller.
@@ -34,6 +36,27 @@ constexpr int BLOCKS_OF_ROW = D / 32;                    // mxfp4 blocks
 constexpr int SCALES = FORMAT == 0 ? 0 : FORMAT == 3 ? TILE * BLOCKS_OF_ROW : TILE * 4;  // bytes a tile, of K or of V
 constexpr int STAGE = 2 * TILE * ROW + 2 * SCALES;
 constexpr bool UPPER = GROUP > 8;                        // whether rows 8 to 15 of the products are used
+
+// How queries and keys are multiplied.
+constexpr bool NATIVE = FORMAT == 1 || (FORMAT == 2 && (__CUDA_ARCH__ == 890 || __CUDA_ARCH__ >= 1200));
+constexpr bool AS_F16 = FORMAT == 2 && !NATIVE && __CUDA_ARCH__ >= 890;
+constexpr int Q_STEPS = NATIVE ? D / 32 : D / 16;            // products of a key
+constexpr int WORD = NATIVE ? 1 : ALONG;                     // registers that one word of a key becomes
+// 1.5 x 2^23: a float from which integers up to 2^22 in magnitude differ by their value, bit for bit.
+constexpr float INTEGERS = 12582912;
+constexpr int INTEGERS_BITS = 0x4b400000;
+
+// A word of a query or key, as it is multiplied. `factor`: as for `along`.
+__device__ __forceinline__ void key_word(unsigned int w, unsigned int factor, unsigned int* r) {
+    if constexpr (NATIVE) {
+        r[0] = w;
+    } else if constexpr (AS_F16) {
+        r[0] = unpack_e4m3<0>(w);
+        r[1] = unpack_e4m3<1>(w);
+    } else {
+        along(w, factor, r);
+    }
+}
 
 struct Cache {
     const unsigned char *k, *v, *k_scales, *v_scales;
@@ -94,14 +117,14 @@ __device__ __forceinline__ void fetch(const Cache& cache, int tile, unsigned int
 // One row of Q, as operand A holds it.
 __device__ __forceinline__ void load_query(const unsigned char* q, const unsigned char* scales, int row, int t,
                                            unsigned int* r) {
-    constexpr int registers = K_CHUNK / 4 * ALONG;
+    constexpr int registers = K_CHUNK / 4 * WORD;
 #pragma unroll
     for (int c = 0; c < K_CHUNKS; ++c) {
         unsigned int w[K_CHUNK / 4], factor = 0;
         words<K_CHUNK>(q + (long long)row * ROW + (c * 4 + t) * K_CHUNK, w);
         if constexpr (FORMAT == 3) factor = e2m1_factor(scales[row * BLOCKS_OF_ROW + (c * 4 + t) * K_CHUNK / 16]) * 0x10001;
 #pragma unroll
-        for (int i = 0; i < K_CHUNK / 4; ++i) along(w[i], factor, r + c * registers + i * ALONG);
+        for (int i = 0; i < K_CHUNK / 4; ++i) key_word(w[i], factor, r + c * registers + i * WORD);
     }
     if constexpr (FORMAT == 3)
 #pragma unroll
@@ -116,12 +139,13 @@ struct Sums {
 };
 
 // Scores of a tile: Q K^T without scales.
-__device__ __forceinline__ void scores(const unsigned char* stage, const unsigned int (&q)[D / 16][4], int lane,
+__device__ __forceinline__ void scores(const unsigned char* stage, const unsigned int (&q)[Q_STEPS][4], int lane,
                                        float (&s)[TILE / 8][4]) {
-    constexpr int registers = K_CHUNK / 4 * ALONG;
+    constexpr int registers = K_CHUNK / 4 * WORD;
     const int g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int n = 0; n < TILE / 8; ++n) {
+        [[maybe_unused]] int integers[4] = {INTEGERS_BITS, INTEGERS_BITS, INTEGERS_BITS, INTEGERS_BITS};
         s[n][0] = s[n][1] = s[n][2] = s[n][3] = 0;
 #pragma unroll
         for (int c = 0; c < K_CHUNKS; ++c) {
@@ -130,10 +154,19 @@ __device__ __forceinline__ void scores(const unsigned char* stage, const unsigne
             if constexpr (FORMAT == 3)
                 factor = e2m1_factor(stage[2 * TILE * ROW + (8 * n + g) * BLOCKS_OF_ROW + (c * 4 + t) * K_CHUNK / 16]) * 0x10001;
 #pragma unroll
-            for (int i = 0; i < K_CHUNK / 4; ++i) along(w[i], factor, r + i * ALONG);
+            for (int i = 0; i < K_CHUNK / 4; ++i) key_word(w[i], factor, r + i * WORD);
 #pragma unroll
-            for (int i = 0; i < registers / 2; ++i) mma_bf16(s[n], q[c * registers / 2 + i], r[2 * i], r[2 * i + 1]);
+            for (int i = 0; i < registers / 2; ++i) {
+                const unsigned int(&a)[4] = q[c * registers / 2 + i];
+                if constexpr (FORMAT == 1) mma_int8(integers, a, r[2 * i], r[2 * i + 1]);
+                else if constexpr (NATIVE) mma_fp8(s[n], a, r[2 * i], r[2 * i + 1]);
+                else if constexpr (AS_F16) mma_f16(s[n], a, r[2 * i], r[2 * i + 1]);
+                else mma_bf16(s[n], a, r[2 * i], r[2 * i + 1]);
+            }
         }
+        if constexpr (FORMAT == 1)
+#pragma unroll
+            for (int i = 0; i < (UPPER ? 4 : 2); ++i) s[n][i] = __int_as_float(integers[i]) - INTEGERS;
     }
 }
 
@@ -280,11 +313,11 @@ attention_decode(const unsigned char* __restrict__ q, const unsigned char* __res
         copy_async_commit();
     }
 
-    unsigned int a[D / 16][4];
+    unsigned int a[Q_STEPS][4];
     float row_factor[2] = {factor, factor};
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-        unsigned int r[D / 8] = {};
+        unsigned int r[2 * Q_STEPS] = {};
         const int row = head * GROUP + g + 8 * h;
         if ((h == 0 || UPPER) && g + 8 * h < GROUP) {
             load_query(q, q_scales, row, t, r);
@@ -292,7 +325,7 @@ attention_decode(const unsigned char* __restrict__ q, const unsigned char* __res
         }
         if constexpr (FORMAT == 3) row_factor[h] *= 0x1p64f;
 #pragma unroll
-        for (int i = 0; i < D / 8; ++i) a[i / 2][i % 2 * 2 + h] = r[i];
+        for (int i = 0; i < 2 * Q_STEPS; ++i) a[i / 2][i % 2 * 2 + h] = r[i];
     }
 
     Sums sums = {};

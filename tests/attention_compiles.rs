@@ -8,7 +8,7 @@ use hostdyno::Error;
 use hostdyno::cuda::attention::{Chip, Plan};
 use hostdyno::cuda::nvrtc::{self, Compiled};
 use hostdyno::number::Format;
-use hostdyno::workload::{Attention, DEEPSEEK_R1, GPT_OSS_120B, LLAMA_3_1_70B};
+use hostdyno::workload::{Attention, DEEPSEEK_R1, GPT_OSS_120B, LLAMA_3_1_70B, Phase};
 
 /// Multiprocessors and KiB of shared memory a block, of one chip of each architecture.
 const CHIPS: [(&str, u32, usize); 6] = [
@@ -50,7 +50,14 @@ fn compile(
         assert!(ptx.contains("cp.async.cg"), "{name}");
         let blocks = plan.build.constants.iter().find(|(constant, _)| *constant == "BLOCKS");
         let main = audit(&cubin, plan.threads * blocks.map_or(1, |(_, blocks)| *blocks), &name);
-        assert!(main.is_all(mnemonic), "{name}: {main:?}");
+        // Decode multiplies keys as they are, or as f16, where that saves a conversion.
+        let mut products = main.mnemonics.iter();
+        assert!(products.any(|of| of.starts_with(mnemonic)), "{name}: {main:?}");
+        let all = main.is_all(mnemonic);
+        assert!(
+            all || problem.phase == Phase::Decode && format != Format::Bf16,
+            "{name}: {main:?}"
+        );
         let least = least(architecture);
         assert!(main.density() >= least, "{name}: {main:?} is less dense than {least}");
     }

@@ -62,7 +62,19 @@ fn prefill(heads: usize, queries: usize, keys: usize, qk_dim: usize, v_dim: usiz
 /// Prepares, verifies, times and verifies again, as the benches do. Fresh random inputs.
 fn check(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> AttentionSubject {
     let prepared = AttentionSubject::new(gpu.clone(), 0, problem, format, rand::random());
-    let mut subject = prepared.unwrap_or_else(|error| panic!("{problem} in {format}: {error}"));
+    verified(prepared.unwrap_or_else(|error| panic!("{problem} in {format}: {error}")))
+}
+
+/// [`check`] with a cache in pages.
+fn check_paged(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format, page: usize) {
+    let seed = rand::random();
+    let prepared = AttentionSubject::paged(gpu.clone(), 0, problem, format, page, seed);
+    let subject = prepared.unwrap_or_else(|error| panic!("{problem} in {format}: {error}"));
+    let path = verified(subject).kernel_path();
+    assert!(path.contains(&format!("-page{page}-")), "{path}");
+}
+
+fn verified(mut subject: AttentionSubject) -> AttentionSubject {
     subject.verify().unwrap_or_else(|error| panic!("{error}"));
     subject.run(2).expect("timed");
     subject.verify().unwrap_or_else(|error| panic!("after timing: {error}"));
@@ -110,6 +122,14 @@ fn decode_is_right_in_odd_shapes_whatever_the_schedule() {
                 {
                     check(&gpu, decode(group, 1, keys, dim), format);
                 }
+                // Pages of one tile and of several; pages of several heads; a last page that is not full.
+                for (group, kv_heads, keys, page) in
+                    [(8, 2, 300, 64), (5, 3, 131, 32), (2, 1, 5, 16)]
+                {
+                    for dim in [64, 128] {
+                        check_paged(&gpu, decode(group, kv_heads, keys, dim), format, page);
+                    }
+                }
             }
         });
         if ran.is_none() {
@@ -156,26 +176,45 @@ fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
     }
 }
 
+/// Extra passes over banks, and what global loads asked for less what sectors they touched: of one attention.
+fn costs(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> (u64, i64) {
+    let mut subject = check(gpu, problem, format);
+    subject.verify().expect("right");
+    let touched = 32 * counter("global_load_sectors") as i64;
+    (counter("bank_conflicts"), counter("global_load_bytes") as i64 - touched)
+}
+
 #[test]
-fn main_loops_meet_no_bank_twice() {
-    in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
+fn main_loop_of_decode_meets_no_bank_twice_and_reads_whole_sectors() {
+    in_child(&[], &[], || {
         let gpu = Gpu::open(0).expect("a device");
-        let conflicts = |problem, format| {
-            let mut subject = check(&gpu, problem, format);
-            subject.verify().expect("right");
-            counter("bank_conflicts")
-        };
         for dim in [64, 128] {
             for format in Format::MAIN {
                 // One block a head for both: what both have in common is the end, where partial results are merged.
                 let (short, long) = (decode(8, 1, 64, dim), decode(8, 1, 128, dim));
-                assert_eq!(conflicts(short, format), conflicts(long, format), "{format} {dim}");
+                let (short, long) = (costs(&gpu, short, format), costs(&gpu, long, format));
+                assert_eq!(short, long, "{format} {dim}");
             }
         }
+    });
+}
+
+#[test]
+fn prefill_meets_no_bank_twice_and_reads_whole_sectors() {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
         for format in prefill_formats(&gpu) {
             for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
-                let conflicts = conflicts(prefill(2, 130, 130, qk_dim, v_dim), format);
+                let (conflicts, wasted) = costs(&gpu, prefill(2, 128, 256, qk_dim, v_dim), format);
                 assert_eq!(conflicts, 0, "prefill {format} {qk_dim}/{v_dim}");
+                // Scales of queries are read by four lanes each: more bytes than there are.
+                assert!(wasted >= 0, "prefill {format} {qk_dim}/{v_dim}: {wasted}");
+                let stored = 32 * counter("global_store_sectors");
+                assert_eq!(
+                    stored,
+                    counter("global_store_bytes"),
+                    "prefill {format} {qk_dim}/{v_dim}"
+                );
             }
         }
     });

@@ -17,6 +17,14 @@ __device__ __forceinline__ unsigned int pack_bf16(float low, float high) {
     return packed;
 }
 
+// The E4M3 codes in the low (0) or high (1) half of a word, exactly, as f16 (sm_89 up).
+template <int HALF>
+__device__ __forceinline__ unsigned int unpack_e4m3(unsigned int w) {
+    unsigned int unpacked;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(unpacked) : "h"((unsigned short)(w >> 16 * HALF)));
+    return unpacked;
+}
+
 // a * b + c on both bf16 halves, subnormals kept (sm_80 has no bf16 product alone).
 __device__ __forceinline__ unsigned int fma_bf16x2(unsigned int a, unsigned int b, unsigned int c) {
     unsigned int d;

@@ -79,6 +79,7 @@ pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan>
         threads: (32 * tile.warps.0 * tile.warps.1) as u32,
         shared_bytes: tile.shared_bytes(format) as u32,
         stride: keys.next_multiple_of(PADDING),
+        page: None,
         weights: Weights::Bf16.into(),
         path: format!("mma.bf16/decode-latent-{}-{}x{}", from(format), tile.rows, tile.keys),
     })

@@ -6,7 +6,7 @@ use cudarc::driver::sys::CUfunction_attribute as Attribute;
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 
 use super::latent::merge_threads;
-use super::operands::Operands;
+use super::operands::{Operands, Pages};
 use super::plan::Plan;
 use crate::Result;
 use crate::cuda::gpu::{Gpu, driver};
@@ -25,6 +25,8 @@ pub struct Launch {
     partial: CudaSlice<f32>,
     partial_sums: CudaSlice<f32>,
     tickets: CudaSlice<u32>,
+    /// Where the pages of the cache lie, the same in all copies; one that is not read where it has none.
+    pages: CudaSlice<i32>,
 }
 
 impl Launch {
@@ -38,6 +40,7 @@ impl Launch {
         plan: Plan,
         inputs: AttentionInputs<'_>,
         copies: usize,
+        seed: u64,
     ) -> Result<Self> {
         let kernel = gpu.load(plan.build.clone())?;
         kernel
@@ -47,8 +50,9 @@ impl Launch {
             )
             .map_err(|e| driver("give a kernel its shared memory", e))?;
         let merge = plan.merge.clone().map(|build| gpu.load(build)).transpose()?;
+        let pages = plan.page.map(|keys| Pages::shuffled(keys, plan.stride, seed));
         let copies = (0..copies)
-            .map(|_| Operands::upload(gpu, &problem, inputs, plan.stride))
+            .map(|_| Operands::upload(gpu, &problem, inputs, plan.stride, pages.as_ref()))
             .collect::<Result<Vec<_>>>()?;
         let rows = problem.heads * problem.queries;
         let parts = match problem.phase {
@@ -66,6 +70,10 @@ impl Launch {
                 .stream()
                 .alloc_zeros(problem.kv_heads)
                 .map_err(|e| driver("allocate counters", e))?,
+            pages: gpu
+                .stream()
+                .clone_htod(pages.as_ref().map_or(&[0][..], |pages| &pages.table))
+                .map_err(|e| driver("upload a table of pages", e))?,
             problem,
             plan,
             kernel,
@@ -79,7 +87,8 @@ impl Launch {
     /// # Errors
     /// When the driver refuses a launch.
     pub fn enqueue(&mut self, gpu: &Gpu, index: usize) -> Result<()> {
-        let Self { problem, plan, kernel, merge, copies, o, partial, partial_sums, tickets } = self;
+        let Self { problem, plan, kernel, merge, copies, o, partial, partial_sums, .. } = self;
+        let (tickets, pages) = (&mut self.tickets, &self.pages);
         let Operands { q, k, v } = &copies[index];
         let factor = (LOG2_E / (problem.scale_dim as f64).sqrt()) as f32;
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
@@ -87,7 +96,6 @@ impl Launch {
             (number(problem.queries), number(problem.keys), number(plan.stride));
         let (heads, splits) = (number(problem.heads), number(plan.splits()));
         let group = number(problem.heads / problem.kv_heads);
-        let no_pages = 0u64;
         let config = LaunchConfig {
             grid_dim: (plan.grid.0, plan.grid.1, 1),
             block_dim: (plan.threads, 1, 1),
@@ -105,7 +113,7 @@ impl Launch {
             (Phase::Decode, Some(v)) => launch
                 .arg(&v.codes)
                 .arg(&v.scales)
-                .arg(&no_pages)
+                .arg(pages)
                 .arg(&mut *o)
                 .arg(&mut *partial)
                 .arg(&mut *partial_sums)

@@ -1,7 +1,7 @@
 //! Which kernel computes an attention on a chip, with which constants.
 //!
-//! Decode is there for every format of the default tables on every chip: codes become bf16 exactly in registers, which
-//! the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction:
+//! Decode is there for every format of the default tables on every chip: codes become bf16 or f16 exactly in registers
+//! where they are not multiplied as they are, which the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction:
 //! codes that are converted to bf16 first would not show the format's own rate.
 
 use super::latent;
@@ -55,6 +55,8 @@ pub struct Plan {
     pub shared_bytes: u32,
     /// Rows from one head's first key to the next one's.
     pub stride: usize,
+    /// Keys a page of the cache, where it has pages.
+    pub page: Option<usize>,
     /// How the weights are rounded between the two products.
     pub weights: Rounding,
     /// Kernel path without chip, as `mma.bf16/decode-int8-32x8`.
@@ -71,9 +73,21 @@ impl Plan {
         problem.check(format)?;
         match problem.phase {
             Phase::Decode if problem.latent => latent::plan(problem, format, chip),
-            Phase::Decode => Self::decode(problem, format, chip),
+            Phase::Decode => Self::decode(problem, format, chip, None),
             Phase::Prefill => Self::prefill(problem, format, chip),
         }
+    }
+
+    /// [`Plan::new`] for a decode whose cache lies in pages of `page` keys, in any order.
+    ///
+    /// # Errors
+    /// As [`Plan::new`]; [`Error::Unavailable`] also when no kernel reads such pages.
+    pub fn paged(problem: &Attention, format: Format, chip: Chip<'_>, page: usize) -> Result<Self> {
+        problem.check(format)?;
+        if problem.phase != Phase::Decode || problem.latent || !PADDING.is_multiple_of(page) {
+            return Err(missing(&format!("{problem} with pages of {page} keys")));
+        }
+        Self::decode(problem, format, chip, Some(page))
     }
 
     /// Splits of the keys in decode.
@@ -81,7 +95,12 @@ impl Plan {
         self.grid.0 as usize
     }
 
-    fn decode(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
+    fn decode(
+        problem: &Attention,
+        format: Format,
+        chip: Chip<'_>,
+        page: Option<usize>,
+    ) -> Result<Self> {
         let &Attention { heads, kv_heads, keys, qk_dim, v_dim, .. } = problem;
         let code = code(format)?;
         if qk_dim != v_dim || ![64, 128].contains(&qk_dim) {
@@ -92,6 +111,10 @@ impl Plan {
             return Err(missing(&format!("decode of {group} query heads a key/value head")));
         }
         let tile = (TILE_BYTES / (2 * format.row_bytes(qk_dim))).clamp(TILE_KEYS.0, TILE_KEYS.1);
+        let Some(tile) = page.map_or(Some(tile), |page| fitting(tile, page)) else {
+            return Err(missing(&format!("pages of {} keys", page.unwrap_or(0))));
+        };
+        let paged = page.map_or_else(String::new, |keys| format!("-page{keys}"));
         let stage = 2 * tile * (format.row_bytes(qk_dim) + scale_bytes(format, qk_dim));
         let room = chip.shared_bytes - STATIC_BYTES;
         // Eight warps hide each other's conversions; four where only their rings fit.
@@ -109,7 +132,7 @@ impl Plan {
             ("STAGES", stages as u32),
             ("WARPS", warps as u32),
             ("BLOCKS", 1),
-            ("PAGE", 0),
+            ("PAGE", page.unwrap_or(0) as u32),
         ];
         Ok(Self {
             build: ATTENTION_DECODE.with(constants),
@@ -118,8 +141,12 @@ impl Plan {
             threads: 32 * warps as u32,
             shared_bytes: (warps * stages * stage).max(4 * partial) as u32,
             stride: keys.next_multiple_of(PADDING),
+            page,
             weights: Weights::Bf16.into(),
-            path: format!("mma.bf16/decode-{}-{tile}x{warps}x{stages}", from(format)),
+            path: format!(
+                "mma.bf16/decode-{}{paged}-{tile}x{warps}x{stages}",
+                converted(format, chip.architecture)
+            ),
         })
     }
 
@@ -163,6 +190,7 @@ impl Plan {
                 + tile * (format.row_bytes(qk_dim) + format.row_bytes(v_dim))
                 + tile * 2 * scale_bytes(format, qk_dim)) as u32,
             stride: keys.next_multiple_of(PADDING),
+            page: None,
             weights,
             path: format!("mma.{format}/prefill-{rows}x{tile}"),
         })
@@ -195,6 +223,11 @@ impl Tiles {
     }
 }
 
+/// The largest tile of at most `tile` keys that divides a page; `None` when that has fewer keys than a product.
+fn fitting(tile: usize, page: usize) -> Option<usize> {
+    (TILE_KEYS.0..=tile).rev().step_by(TILE_KEYS.0).find(|keys| page.is_multiple_of(*keys))
+}
+
 /// What the kernels of `attention/codes.cuh` call `format`.
 ///
 /// # Errors
@@ -218,7 +251,21 @@ pub const fn scale_bytes(format: Format, columns: usize) -> usize {
     }
 }
 
-/// What the path says of `format`.
+/// What the path of decode says: what becomes of keys and values, as attention_decode_sm80.cu has it.
+fn converted(format: Format, architecture: &str) -> String {
+    match format {
+        Format::Int8 => format!("{format}-k-as-is-v-to-bf16"),
+        Format::Fp8E4m3 if Mma::lacks(architecture, format).is_none() => {
+            format!("{format}-k-as-is-v-to-bf16")
+        }
+        Format::Fp8E4m3 if !matches!(architecture, "sm_80" | "sm_86") => {
+            format!("{format}-k-to-f16-v-to-bf16")
+        }
+        _ => from(format),
+    }
+}
+
+/// What the path says of `format` where all of it becomes bf16.
 pub fn from(format: Format) -> String {
     if format == Format::Bf16 { "bf16".into() } else { format!("{format}-to-bf16") }
 }
@@ -258,6 +305,8 @@ mod tests {
         let path = |format| Plan::new(&LLAMA_3_1_70B.decode(8192), format, H100).unwrap().path;
         assert_eq!(path(Format::Bf16), "mma.bf16/decode-bf16-16x8x3");
         assert_eq!(path(Format::Mxfp4), "mma.bf16/decode-mxfp4-to-bf16-32x8x4");
+        assert!(path(Format::Int8).contains("/decode-int8-k-as-is-v-to-bf16-"));
+        assert!(path(Format::Fp8E4m3).contains("/decode-fp8-e4m3-k-to-f16-v-to-bf16-"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub struct AttentionSubject {
     gate: Gate,
     ordinal: usize,
     asked: Attention,
+    page: Option<usize>,
     format: Format,
     inputs: Inputs,
     launch: Launch,
@@ -50,6 +51,17 @@ impl AttentionSubject {
         MetricId::new(["attention", &gpu, format.name(), &problem.to_string()])
     }
 
+    /// The same where the cache lies in pages of `page` keys.
+    pub fn paged_metric_id(
+        problem: &Attention,
+        format: Format,
+        ordinal: usize,
+        page: usize,
+    ) -> MetricId {
+        let id = Self::metric_id(problem, format, ordinal);
+        MetricId::new([format!("{id}-page{page}")])
+    }
+
     /// What it is expressed in: decode streams the cache, prefill multiplies.
     pub const fn unit_of(problem: &Attention) -> Unit {
         match problem.phase {
@@ -69,13 +81,42 @@ impl AttentionSubject {
         format: Format,
         seed: u64,
     ) -> Result<Self> {
+        Self::planned(gpu, ordinal, asked, format, None, seed)
+    }
+
+    /// [`AttentionSubject::new`] for a decode whose cache lies in pages of `page` keys, in random order.
+    ///
+    /// # Errors
+    /// As [`AttentionSubject::new`].
+    pub fn paged(
+        gpu: Rc<Gpu>,
+        ordinal: usize,
+        asked: Attention,
+        format: Format,
+        page: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::planned(gpu, ordinal, asked, format, Some(page), seed)
+    }
+
+    fn planned(
+        gpu: Rc<Gpu>,
+        ordinal: usize,
+        asked: Attention,
+        format: Format,
+        page: Option<usize>,
+        seed: u64,
+    ) -> Result<Self> {
         let problem = if gpu.disqualified().is_some() { shrunk(asked) } else { asked };
         let chip = Chip {
             architecture: gpu.architecture(),
             multiprocessors: gpu.multiprocessors()?,
             shared_bytes: gpu.shared_bytes_per_block()? as usize,
         };
-        let plan = Plan::new(&problem, format, chip)?;
+        let plan = match page {
+            Some(page) => Plan::paged(&problem, format, chip, page),
+            None => Plan::new(&problem, format, chip),
+        }?;
         let copies = match gpu.disqualified() {
             Some(_) => 2,
             None => Rotation::copies(problem.bytes_read(format), gpu.l2_bytes()?),
@@ -92,10 +133,10 @@ impl AttentionSubject {
             k: rows(problem.kv_heads, problem.keys, problem.qk_dim, 1)?,
             v: (!problem.latent).then(v).transpose()?,
         };
-        let launch = Launch::new(&gpu, problem, plan, inputs.all(), copies)?;
+        let launch = Launch::new(&gpu, problem, plan, inputs.all(), copies, seed.wrapping_add(3))?;
         let gate = Gate::new(&gpu)?;
         let rotation = Rotation::new(copies);
-        Ok(Self { gpu, gate, ordinal, asked, format, inputs, launch, rotation })
+        Ok(Self { gpu, gate, ordinal, asked, page, format, inputs, launch, rotation })
     }
 }
 
@@ -114,7 +155,11 @@ fn shrunk(asked: Attention) -> Attention {
 
 impl Subject for AttentionSubject {
     fn metric(&self) -> MetricId {
-        Self::metric_id(&self.asked, self.format, self.ordinal)
+        let Self { asked, format, ordinal, .. } = self;
+        match self.page {
+            Some(page) => Self::paged_metric_id(asked, *format, *ordinal, page),
+            None => Self::metric_id(asked, *format, *ordinal),
+        }
     }
 
     fn part(&self) -> Part {
