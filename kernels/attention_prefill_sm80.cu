@@ -302,7 +302,8 @@ attention_prefill(const unsigned char* __restrict__ q, const unsigned char* __re
 #pragma unroll
             for (int h = 0; h < 2; ++h) {
                 const int row = mine + 16 * m + 8 * h + g;
-                step.factor[m][h] = row < queries ? factor * ((const float*)q_scales)[q_first + row] : factor;
+                const float scale = row < queries ? ((const float*)q_scales)[q_first + row] : 1;
+                step.factor[m][h] = factor * fmaxf(scale, 0x1p-100f);  // not 0: what is masked is minus infinity times it
             }
     }
 

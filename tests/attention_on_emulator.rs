@@ -193,7 +193,9 @@ fn main_loop_of_decode_meets_no_bank_twice_and_reads_whole_sectors() {
                 // One block a head for both: what both have in common is the end, where partial results are merged.
                 let (short, long) = (decode(8, 1, 64, dim), decode(8, 1, 128, dim));
                 let (short, long) = (costs(&gpu, short, format), costs(&gpu, long, format));
-                assert_eq!(short, long, "{format} {dim}");
+                assert_eq!(short.0, long.0, "{format} {dim}");
+                // Further keys touch no sector of which they do not want all.
+                assert!(short.1 <= long.1, "{format} {dim}: {short:?} {long:?}");
             }
         }
     });

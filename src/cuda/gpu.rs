@@ -10,9 +10,9 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
 use cudarc::nvrtc::Ptx;
 use serde_json::{Value, json};
 
+use super::cubins;
 use super::kernels::Build;
 use super::monitor::Monitor;
-use super::nvrtc;
 use crate::measure::statistics::quantile;
 use crate::{Error, Result};
 
@@ -180,7 +180,7 @@ impl Gpu {
     /// No NVRTC, or the driver refuses the module.
     pub fn load(&self, build: impl Into<Build>) -> Result<CudaFunction> {
         let build = build.into();
-        let compiled = nvrtc::compile(&build, &self.architecture)?;
+        let compiled = cubins::compiled(&build, &self.architecture)?;
         let image = match self.disqualified() {
             Some(_) => Ptx::from_src(compiled.ptx),
             None => Ptx::from_binary(compiled.cubin),

@@ -6,6 +6,7 @@
 
 pub mod attention;
 mod best;
+mod cubins;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;

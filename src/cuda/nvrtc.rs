@@ -38,7 +38,7 @@ pub fn compile(build: &Build, architecture: &str) -> Result<Compiled> {
     let name = CString::new(file).expect("file names have no NUL");
     let program =
         Program(result::create_program(&source, Some(&name)).map_err(|e| failed(file, e))?);
-    let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".into()];
+    let options = options(architecture);
     // SAFETY: the program is alive.
     if unsafe { result::compile_program(program.0, &options) }.is_err() {
         // SAFETY: as above; the log is a NUL-terminated string.
@@ -52,6 +52,25 @@ pub fn compile(build: &Build, architecture: &str) -> Result<Compiled> {
     // SAFETY: as above; NVRTC ends the text with a NUL.
     let ptx = unsafe { CStr::from_ptr(ptx.as_ptr()) }.to_string_lossy().into_owned();
     Ok(Compiled { ptx, cubin: program.cubin().map_err(|e| failed(file, e))? })
+}
+
+/// What the compiler is asked for besides the source.
+pub fn options(architecture: &str) -> [String; 2] {
+    [format!("--gpu-architecture={architecture}"), "--std=c++17".into()]
+}
+
+/// Major and minor version of NVRTC.
+///
+/// # Errors
+/// [`Error::Unavailable`] when there is no NVRTC.
+pub fn version() -> Result<(i32, i32)> {
+    load()?;
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: NVRTC writes two numbers.
+    unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor) }
+        .result()
+        .map_err(|error| Error::Unavailable(format!("NVRTC has no version: {error:?}")))?;
+    Ok((major, minor))
 }
 
 /// A program of NVRTC, destroyed when dropped.

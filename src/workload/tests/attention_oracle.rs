@@ -212,10 +212,9 @@ fn weights_that_are_rounded_in_secret_are_wrong() {
     let operands = Operands::random(Format::Bf16, &DECODE);
     let o = Kernel { weights: Weights::Bf16.into(), ..RIGHT }.run(&DECODE, &operands);
     wrong(verify_attention(&DECODE, operands.inputs(), &o, Weights::F32));
-    for weights in [Rounding::Int8, Rounding::Fp8E4m3] {
-        let o = Kernel { weights, ..RIGHT }.run(&DECODE, &operands);
-        wrong(verify_attention(&DECODE, operands.inputs(), &o, Weights::Bf16));
-    }
+    // A 127th of the largest of weights that are much alike is about what bf16 rounds to; three bits are not.
+    let o = Kernel { weights: Rounding::Fp8E4m3, ..RIGHT }.run(&DECODE, &operands);
+    wrong(verify_attention(&DECODE, operands.inputs(), &o, Weights::Bf16));
 }
 
 #[test]
