@@ -7,6 +7,7 @@
 
 mod calibrate;
 mod check;
+mod facts;
 mod history;
 mod method;
 mod observe;
