@@ -15,7 +15,7 @@ use hostdyno::workload::Gemm;
 /// The densities are those of other kernels for such a tile, taken with the same method: of Triton 3.9, and for fp8 on
 /// sm_89 and mxfp4 of CUTLASS. Int8 of Triton on sm_80, and fp8 of Triton on sm_89, spill (0.08): there the bf16 kernel's
 /// is asked for, since both multiply as many bytes an instruction.
-const TABLE: [(&str, [Option<(Instruction, f64)>; 4]); 6] = [
+const TABLE: [(&str, [Expected; 4]); 6] = [
     ("sm_80", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
     ("sm_86", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
     ("sm_89", [Some((BF16, 0.45)), Some((INT8, 0.45)), Some((FP8, 0.31)), None]),
@@ -24,6 +24,8 @@ const TABLE: [(&str, [Option<(Instruction, f64)>; 4]); 6] = [
     ("sm_120a", [Some((BF16, 0.55)), Some((INT8, 0.53)), Some((FP8, 0.53)), Some((MXFP4, 0.29))]),
 ];
 
+/// Instruction and least density.
+type Expected = Option<(Instruction, f64)>;
 /// In PTX, and how it starts in machine code.
 type Instruction = (&'static str, &'static str);
 const BF16: Instruction = ("m16n8k16.row.col.f32.bf16.bf16.f32", "HMMA.16816.F32.BF16");
