@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use crate::bottleneck::sweep::{Axis as Varied, Sweep};
 use crate::bottleneck::{Analysis, Band, PartTime, Projection};
+use crate::record::Unit;
 use crate::report::plot::{Axis, Chart, Ink, Label, Line, Mark, Shape};
-use crate::report::quantity::percent;
+use crate::report::quantity::{percent, plain};
 use crate::report::terminal::bottleneck::{binding, is_partial, short};
 
 /// The projection of a model on the run's host, or why there is none.
@@ -24,7 +25,7 @@ pub fn bottleneck(projection: Result<&Analysis, &str>) -> Markup {
         (step("Prefill", &analysis.prefill))
         @if !analysis.sweeps.is_empty() {
             h3 { "What would change it" }
-            div.figures { @for sweep in analysis.sweeps.iter().filter(|sweep| sweep.axis != Varied::Format) { (drawn(sweep)) } }
+            div.figures { @for sweep in analysis.sweeps.iter().filter(|sweep| sweep.axis != Varied::Format && !sweep.rows.is_empty()) { (drawn(sweep)) } }
             @for sweep in analysis.sweeps.iter().filter(|sweep| sweep.axis == Varied::Format) { (table(sweep)) }
         }
         (inputs(analysis))
@@ -68,11 +69,16 @@ fn lane(part: &PartTime, step: &Projection, longest: f64) -> Markup {
             i style=(format!("width:{:.2}%", width(likely))) {}
             u style=(format!("left:{:.2}%;width:{:.2}%", width(low), width(high) - width(low))) {}
         }
-        span.number { (short(likely * 1e3)) " ms" }
+        span.number { (time(likely)) }
         span.about {
-            (percent(likely / step.seconds.likely)) ", band " (short(low * 1e3)) " – " (short(high * 1e3)) " ms, " (part.origin.name()) ": " (part.what)
+            (percent(likely / step.seconds.likely)) ", band " (time(low)) " – " (time(high)) ", " (part.origin.name()) ": " (part.what)
         }
     }
+}
+
+/// Seconds in the unit that suits them.
+fn time(seconds: f64) -> String {
+    if seconds == 0.0 { "0".to_owned() } else { plain(Unit::Seconds, seconds) }
 }
 
 /// Tokens a second over one quantity, with the band; what does not fit is named.

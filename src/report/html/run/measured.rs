@@ -4,6 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::charts::{self, Axes};
 use super::figures::plot;
+use super::rows::name;
 use crate::record::Unit;
 use crate::record::figure::{BYTES, Curve, Division};
 use crate::report::draw;
@@ -57,7 +58,6 @@ fn why_none(what: &str, word: &str, skipped: &[Skipped]) -> String {
 fn framed(figure: &Figure, picture: &Markup) -> Markup {
     html! {
         figure {
-            h3 { (super::rows::name(&figure.name)) }
             (picture)
             @if !figure.notes.is_empty() { figcaption { ul.note { @for note in &figure.notes { li { (note) } } } } }
         }
@@ -67,7 +67,8 @@ fn framed(figure: &Figure, picture: &Markup) -> Markup {
 fn heat_map(figure: &Figure) -> Markup {
     let Shape::Matrix(matrix) = &figure.shape else { return html! {} };
     // In a page the namespace goes without saying, and the page names no address.
-    let svg = draw::heat_map("", matrix).replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
+    let svg =
+        draw::heat_map(&figure.name, matrix).replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
     framed(figure, &html! { div.scroll { (PreEscaped(svg)) } })
 }
 
@@ -128,6 +129,7 @@ fn drawn(index: usize, figure: &Figure, curve: &Curve) -> Markup {
         marks,
     };
     html! {
+        h3 { (name(&figure.name)) }
         (chart.draw())
         @if curve.series.len() > 1 {
             ul.legend { @for (number, series) in curve.series.iter().enumerate() { (charts::key(number, true, &series.name)) } }
