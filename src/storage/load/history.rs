@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn load(resident: Result<f64, String>, device_bytes: Result<u64, String>) -> Observation {
-        let stages = Stages { open_parse_s: 0.1, read_s: 1.0, ..Stages::default() };
+        let stages = Stages { open_parse_s: 0.1, read_s: 1.0 };
         Observation { stages, resident, device_bytes, cpu_s: 2.0, drop_s: 0.0 }
     }
 

@@ -155,7 +155,7 @@ fn several_threads_bring_every_block_once_whatever_the_ring_gives() {
             assert_eq!(latencies.len(), cut.blocks.len() as u64);
             assert!(latencies.min() > 0);
         }
-        assert_eq!(reader.path().contains("x2"), true, "{}", reader.path());
+        assert!(reader.path().contains("x2"), "{}", reader.path());
         assert_eq!(reader.cpus_seen(), [0]);
         // A file that is too short stops every thread.
         let mut memory = poisoned(cut.memory);
