@@ -3,9 +3,9 @@
 //! Modules import downwards in this order, and no part imports another part (but for [`transfer`], which drives the
 //! device through [`cuda`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
-//! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which knows every kernel; and, over records,
-//! [`compare`], [`qualify`] and [`bottleneck`] < [`report`] < [`cli`]. `number`, `workload` and these three do no I/O and
-//! know no device.
+//! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which
+//! knows every kernel; and, over records, [`compare`], [`qualify`] and [`bottleneck`] < [`report`] < [`cli`]. `number`,
+//! `workload` and these three do no I/O and know no device.
 
 pub mod error;
 
