@@ -119,17 +119,18 @@ fn a_node_that_is_too_small_refuses_before_anything_is_mapped() {
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         std::fs::write(at, text).unwrap();
     };
-    write("proc/meminfo", "MemAvailable: 16777216 kB\n");
+    write("proc/meminfo", "MemAvailable: 17179869184 kB\n");
     write("proc/self/status", "RssAnon: 0 kB\n");
     write("sys/devices/system/node/has_memory", "0,2\n");
-    write("sys/devices/system/node/node0/meminfo", "Node 0 MemFree: 12582912 kB\n");
-    write("sys/devices/system/node/node2/meminfo", "Node 2 MemFree: 1048576 kB\n");
+    write("sys/devices/system/node/node0/meminfo", "Node 0 MemFree: 12884901888 kB\n");
+    write("sys/devices/system/node/node2/meminfo", "Node 2 MemFree: 1073741824 kB\n");
     let root = Root::at(dir.path());
     let ask = |bytes: u64, policy: Policy| refuse_if_short(&root, bytes, Pages::Small, &policy);
-    const GIB: u64 = 1 << 30;
-    ask(8 * GIB, Policy::Node(0)).unwrap();
-    assert!(matches!(ask(2 * GIB, Policy::Node(2)), Err(Error::Input { .. })));
-    let error = ask(8 * GIB, Policy::Interleaved(vec![0, 2])).unwrap_err().to_string();
+    // Sizes beside which the buffers of tests that run at the same time do not count.
+    const TIB: u64 = 1 << 40;
+    ask(8 * TIB, Policy::Node(0)).unwrap();
+    assert!(matches!(ask(2 * TIB, Policy::Node(2)), Err(Error::Input { .. })));
+    let error = ask(8 * TIB, Policy::Interleaved(vec![0, 2])).unwrap_err().to_string();
     assert!(error.contains("free memory of node 2"), "{error}");
-    assert!(ask(20 * GIB, Policy::FirstTouch).is_err());
+    assert!(ask(20 * TIB, Policy::FirstTouch).is_err());
 }
