@@ -3,7 +3,9 @@
 //! The model of the time is that of the load itself: every shard is opened and its header parsed, memory is allocated,
 //! touched and registered, every byte is read, and moved on at the same time where the destination is not RAM:
 //!
-//!     t = shards * t_open + tensors * t_parse + bytes / prefault + bytes / register + bytes / min(read, copy)
+//! ```text
+//! t = shards * t_open + tensors * t_parse + bytes / prefault + bytes / register + bytes / min(read, copy)
+//! ```
 //!
 //! Rates are those that the host's run has measured on the sets that it loaded, taken together. The tool states its own
 //! error: each set is predicted from the others, or, where there is only one, from the raw reads of the device.
