@@ -4,12 +4,12 @@ mod setup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 pub use setup::{Home, Loop};
-use setup::{LEAST_OF_CACHE, Setup, fill_random, part, poison};
+use setup::{LEAST_OF_CACHE, POISON, Setup, fill_random, part, poison};
 
 use super::ceiling::DramCeiling;
 use super::kernels::pattern;
@@ -30,6 +30,8 @@ pub struct Stream {
     target: Option<Buffer>,
     /// Sum of each worker's slice of the first source.
     sums: Vec<u64>,
+    /// Words that a pass moves of each stream.
+    moved: usize,
     /// Changes with every write, so that a write that did not happen shows.
     nonce: u64,
     brief: bool,
@@ -98,8 +100,13 @@ impl Stream {
             poison(setup.touchers(), &mut buffer);
             target = Some(buffer);
         }
+        let moved = AtomicUsize::new(0);
+        setup.workers.run(|worker| {
+            moved.fetch_add(setup.window(worker, 0).len(), Ordering::Relaxed);
+        });
+        let moved = moved.into_inner();
         let mut stream =
-            Self { setup, sources, target, sums: Vec::new(), nonce: seed, brief: false };
+            Self { setup, sources, target, sums: Vec::new(), moved, nonce: seed, brief: false };
         stream.sums = stream.plain_sums();
         Ok(stream)
     }
@@ -120,35 +127,34 @@ impl Stream {
 
     /// Runs the loop; false when a read gave another sum than its slice has.
     fn go(&mut self, iterations: u64) -> (Elapsed, bool) {
-        let Setup { kind, kernels, words, .. } = self.setup;
-        let (sums, first) = (&self.sums, self.nonce);
-        let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
-        let [b, c, d] = [0, 1, 2].map(source);
+        let Setup { kind, kernels, .. } = self.setup;
+        let (setup, sums, first) = (&self.setup, &self.sums, self.nonce);
+        let (_, written) = kind.streams();
+        let sources: Vec<&[u64]> = self.sources.iter().map(Buffer::as_slice).collect();
         let target = Disjoint::new(self.target.as_mut().map_or(&mut [][..], Buffer::as_mut_slice));
         let right = AtomicBool::new(true);
         let time = self.setup.workers.timed(|worker| {
-            let part = part(worker, words);
-            // SAFETY: the workers' parts do not overlap, and each asks once.
-            let a = unsafe { target.slice(if target.is_empty() { 0..0 } else { part.clone() }) };
+            let own = setup.window(worker, 0);
+            // SAFETY: the workers' windows do not overlap, and each asks once.
+            let a = unsafe { target.slice(if target.is_empty() { 0..0 } else { own }) };
+            let source = |i: usize| match sources.get(i) {
+                Some(source) => &source[setup.window(worker, written as usize + i)],
+                None => &[],
+            };
+            let [b, c, d] = [0, 1, 2].map(source);
             for iteration in 0..iterations {
                 match kind {
                     Loop::Read => {
-                        if (kernels.read)(&b[part.clone()]) != sums[worker.index()] {
+                        if (kernels.read)(b) != sums[worker.index()] {
                             right.store(false, Ordering::Relaxed);
                         }
                     }
                     Loop::WriteNt => (kernels.write)(a, first.wrapping_add(iteration)),
                     Loop::Write => (kernels.write_temporal)(a, first.wrapping_add(iteration)),
-                    Loop::CopyNt => (kernels.copy)(a, &b[part.clone()]),
-                    Loop::TriadNt => {
-                        (kernels.triad)(a, &b[part.clone()], &c[part.clone()], SCALE);
-                    }
-                    Loop::Mix2 => {
-                        (kernels.mix_2r1w)(a, [b, c].map(|source| &source[part.clone()]));
-                    }
-                    Loop::Mix3 => {
-                        (kernels.mix_3r1w)(a, [b, c, d].map(|source| &source[part.clone()]));
-                    }
+                    Loop::CopyNt => (kernels.copy)(a, b),
+                    Loop::TriadNt => (kernels.triad)(a, b, c, SCALE),
+                    Loop::Mix2 => (kernels.mix_2r1w)(a, [b, c]),
+                    Loop::Mix3 => (kernels.mix_3r1w)(a, [b, c, d]),
                 }
             }
         });
@@ -167,24 +173,27 @@ impl Stream {
     /// Words of the target that are not what a plain loop gives.
     fn wrong_words(&self) -> u64 {
         let Some(target) = &self.target else { return 0 };
-        let source = |i: usize| self.sources.get(i).map_or(&[][..], Buffer::as_slice::<u64>);
-        let (a, [b, c, d]) = (target.as_slice::<u64>(), [0, 1, 2].map(source));
-        let (kind, seed) = (self.setup.kind, self.nonce.wrapping_sub(1));
+        let sources: Vec<&[u64]> = self.sources.iter().map(Buffer::as_slice).collect();
+        let a = target.as_slice::<u64>();
+        let (setup, seed) = (&self.setup, self.nonce.wrapping_sub(1));
         let wrong = AtomicU64::new(0);
-        self.setup.workers.run(|worker| {
-            let part = part(worker, a.len());
-            let start = part.start;
-            let expected = |i: usize| match kind {
-                Loop::Read => a[i],
-                Loop::WriteNt | Loop::Write => pattern(seed, i - start),
-                Loop::Mix2 => b[i].wrapping_add(c[i]),
-                Loop::Mix3 => b[i].wrapping_add(c[i]).wrapping_add(d[i]),
-                Loop::CopyNt => b[i],
-                Loop::TriadNt => {
-                    SCALE.mul_add(f64::from_bits(c[i]), f64::from_bits(b[i])).to_bits()
-                }
+        setup.workers.run(|worker| {
+            let own = setup.window(worker, 0);
+            let sources = sources.iter().enumerate();
+            let sources: Vec<&[u64]> =
+                sources.map(|(i, source)| &source[setup.window(worker, 1 + i)]).collect();
+            let sum = |k: usize| sources.iter().fold(0, |sum: u64, s| sum.wrapping_add(s[k]));
+            let expected = |k: usize| match setup.kind {
+                // Has no target.
+                Loop::Read => POISON,
+                Loop::WriteNt | Loop::Write => pattern(seed, k),
+                Loop::CopyNt | Loop::Mix2 | Loop::Mix3 => sum(k),
+                Loop::TriadNt => SCALE
+                    .mul_add(f64::from_bits(sources[1][k]), f64::from_bits(sources[0][k]))
+                    .to_bits(),
             };
-            let count = part.filter(|&i| a[i] != expected(i)).count();
+            let right = |i: usize| if own.contains(&i) { expected(i - own.start) } else { POISON };
+            let count = part(worker, a.len()).filter(|&i| a[i] != right(i)).count();
             wrong.fetch_add(count as u64, Ordering::Relaxed);
         });
         wrong.into_inner()
@@ -205,7 +214,7 @@ impl Subject for Stream {
     }
 
     fn work(&self) -> Work {
-        let bytes = (self.setup.words * size_of::<u64>()) as u64;
+        let bytes = (self.moved * size_of::<u64>()) as u64;
         let (read, written) = self.setup.kind.streams();
         // Ordinary stores first read the line that they are going to overwrite.
         let past = self.setup.kernels.non_temporal && self.setup.kind.past_caches();

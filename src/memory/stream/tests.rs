@@ -78,6 +78,39 @@ fn a_write_that_does_nothing_is_caught() {
 }
 
 #[test]
+fn streams_are_shifted_against_each_other_inside_each_part() {
+    let stream = small(Kernels::best(), Loop::TriadNt, 8 * GRANULE);
+    let setup = &stream.setup;
+    setup.workers.run(|worker| {
+        let part = part(worker, setup.words);
+        let windows = [0, 1, 2].map(|stream| setup.window(worker, stream));
+        assert!(windows.iter().all(|w| part.start <= w.start && w.end <= part.end));
+        assert_eq!((windows[0].start, windows[2].end), (part.start, part.end));
+        let [a, b, c] = windows.map(|window| (window.len(), window.start * size_of::<u64>()));
+        assert!(a.0 == b.0 && b.0 == c.0);
+        for (one, other) in [(a.1, b.1), (b.1, c.1), (a.1, c.1)] {
+            assert_eq!((other - one) % 64, 0, "loads would cross lines");
+            assert!((other - one) % 4096 >= 256, "streams would alias");
+        }
+    });
+    // What is counted is what is moved.
+    let shifted = 2 * (41 * 64) * setup.workers.count();
+    let bytes = (8 * GRANULE * size_of::<u64>() - shifted) as u64;
+    assert_eq!(stream.work().bytes_written, bytes);
+    assert_eq!(stream.work().bytes_read, 2 * bytes);
+}
+
+#[test]
+fn a_write_outside_its_window_is_caught() {
+    let words = 8 * GRANULE;
+    let mut stream = small(Kernels::best(), Loop::CopyNt, words);
+    stream.verify().unwrap();
+    assert_eq!(stream.wrong_words(), 0);
+    stream.target.as_mut().unwrap().as_mut_slice::<u64>()[words - 1] = 1;
+    assert_eq!(stream.wrong_words(), 1);
+}
+
+#[test]
 fn memory_on_another_node_than_the_label_says_is_caught() {
     let mut stream = small(Kernels::best(), Loop::CopyNt, 5000);
     let Some((&node, _)) = stream.sources[0].census().by_node.first_key_value() else { return };
