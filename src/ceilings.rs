@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::cpu::{Ceilings, Isa, Peak, PeakSubject};
+use crate::cpu::{Again, Ceilings, Isa, Peak, PeakSubject};
 use crate::host::Workers;
 use crate::measure::Subject;
 use crate::memory::measure_read_ceiling;
@@ -61,7 +61,7 @@ impl CpuCeilings {
     /// When one can't be measured.
     pub fn of(&self, format: Format) -> Result<Ceilings> {
         let compute = Some(self.peak(Peak::of(self.isa, format))?);
-        Ok(Ceilings { compute, dram_read: Some(self.dram_read()?) })
+        self.with_memory(compute)
     }
 
     /// Both ceilings of attention whose operands are in `format`: the two products need not be the same instruction, so
@@ -75,7 +75,7 @@ impl CpuCeilings {
         let values = self.peak(Peak::of(self.isa, Format::Bf16))?;
         let parts = [(shape.qk_dim, &scores), (shape.v_dim, &values)];
         let compute = if scores.source == values.source { scores } else { in_turn(parts) };
-        Ok(Ceilings { compute: Some(compute), dram_read: Some(self.dram_read()?) })
+        self.with_memory(Some(compute))
     }
 
     /// The ceiling of f32 arithmetic.
@@ -86,12 +86,22 @@ impl CpuCeilings {
         self.peak(Peak::F32)
     }
 
-    fn dram_read(&self) -> Result<Ceiling> {
-        if let Some(known) = &*self.dram_read.borrow() {
-            return Ok(known.clone());
-        }
+    /// `compute` and DRAM, which can be measured again.
+    fn with_memory(&self, compute: Option<Ceiling>) -> Result<Ceilings> {
+        let known = self.dram_read.borrow().clone();
+        let dram_read = Some(known.map_or_else(|| self.measure_dram_read(), Ok)?);
+        let this = self.clone();
+        let again = Some(Again(Rc::new(move || this.measure_dram_read())));
+        Ok(Ceilings { compute, dram_read, again })
+    }
+
+    /// Measures what the cores read of DRAM together; the best so far is what the next kernel is held to.
+    fn measure_dram_read(&self) -> Result<Ceiling> {
         let measured = measure_read_ceiling(&self.workers, BUDGET)?;
-        *self.dram_read.borrow_mut() = Some(measured.clone());
+        let mut best = self.dram_read.borrow_mut();
+        if best.as_ref().is_none_or(|best| measured.value > best.value) {
+            *best = Some(measured.clone());
+        }
         Ok(measured)
     }
 

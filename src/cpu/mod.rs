@@ -17,7 +17,7 @@ mod subject;
 pub use isa::{ISA_VARIABLE, Isa};
 #[cfg(feature = "peers")]
 pub use peers::{Peer, PeerSubject};
-pub use roofline::Ceilings;
+pub use roofline::{Again, Ceilings};
 pub use subject::{AttentionSubject, ExpertsSubject, GemmSubject, Peak, PeakSubject};
 
 use crate::host;

@@ -1,6 +1,20 @@
 //! What bounds a kernel: arithmetic or memory, whichever takes longer for the work that it declares.
 
+use std::fmt;
+use std::rc::Rc;
+
+use crate::Result;
 use crate::record::{Ceiling, Unit, Work};
+
+/// How to measure a ceiling once more.
+#[derive(Clone)]
+pub struct Again(pub Rc<dyn Fn() -> Result<Ceiling>>);
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Again")
+    }
+}
 
 /// The measured ceilings of this host that a kernel can meet. The bench passes them in, from the metrics that it took
 /// before.
@@ -10,9 +24,27 @@ pub struct Ceilings {
     pub compute: Option<Ceiling>,
     /// Of reading DRAM on all cores, in GB/s.
     pub dram_read: Option<Ceiling>,
+    /// How to measure the latter again.
+    pub again: Option<Again>,
 }
 
 impl Ceilings {
+    /// Measures DRAM again and keeps the higher rate; whether it is the new one.
+    ///
+    /// # Errors
+    /// When it can't be measured.
+    pub fn raise(&mut self) -> Result<bool> {
+        let (Some(Again(measure)), Some(before)) = (&self.again, &mut self.dram_read) else {
+            return Ok(false);
+        };
+        let now = measure()?;
+        let higher = now.value > before.value;
+        if higher {
+            *before = now;
+        }
+        Ok(higher)
+    }
+
     /// The lower of the two for `work`, in `unit`; what is known when only one is.
     ///
     /// Work that streams `bytes_read` from DRAM takes at least the longer of its two times: the roofline (Williams,
@@ -47,7 +79,11 @@ mod tests {
 
     #[test]
     fn the_lower_bound_is_named() {
-        let ceilings = Ceilings { compute: ceiling(0.2, "peak"), dram_read: ceiling(30.0, "dram") };
+        let ceilings = Ceilings {
+            compute: ceiling(0.2, "peak"),
+            dram_read: ceiling(30.0, "dram"),
+            ..Ceilings::default()
+        };
         let many = Work { flops: 1_000_000, bytes_read: 1_000, ..Work::default() };
         let compute = ceilings.roofline(&many, Unit::TeraFlops).unwrap();
         assert!((compute.value - 0.2).abs() < 1e-12);
@@ -60,6 +96,23 @@ mod tests {
         let bytes = ceilings.roofline(&few, Unit::GigaBytes).unwrap();
         assert!((bytes.value - 30.0).abs() < 1e-9);
         assert_eq!(bytes.source, "dram");
+    }
+
+    #[test]
+    fn memory_measured_again_only_rises() {
+        let again = |value| Some(Again(Rc::new(move || Ok(ceiling(value, "again").unwrap()))));
+        let known = |value| Ceilings {
+            dram_read: ceiling(30.0, "dram"),
+            again: again(value),
+            ..Ceilings::default()
+        };
+        let mut risen = known(40.0);
+        assert!(risen.raise().unwrap());
+        assert_eq!(risen.dram_read.unwrap().source, "again");
+        let mut fallen = known(20.0);
+        assert!(!fallen.raise().unwrap());
+        assert_eq!(fallen.dram_read, ceiling(30.0, "dram"));
+        assert!(!Ceilings::default().raise().unwrap());
     }
 
     #[test]

@@ -99,6 +99,11 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     // Asked now: some ceilings (a PCIe link) are what they are only under load.
     record.ceiling = subject.ceiling();
     keep(record, sampled, budget)?;
+    judge_kept(record, budget);
+    if record.state == State::Invalid && subject.raise_ceiling()? {
+        record.ceiling = subject.ceiling();
+        judge_kept(record, budget);
+    }
     if let (State::Ok | State::Noisy, Some(reason)) = (record.state, subject.throttled()) {
         (record.state, record.reason) = (State::Throttled, Some(reason));
     }
@@ -124,9 +129,6 @@ fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<
     let summary = summarise(&values).ok_or_else(|| {
         Error::Wrong(format!("the samples give no finite {}", record.unit.symbol()))
     })?;
-    let ceiling = record.ceiling.as_ref();
-    (record.state, record.reason) =
-        judge(&summary, record.direction, ceiling, sampled.stop, budget.noise_target);
     record.summary = Some(summary);
     record.samples = sampled.samples;
     record.batch = sampled.batch;
@@ -138,6 +140,14 @@ fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<
         record.details.insert("burst".into(), burst.into());
     }
     Ok(())
+}
+
+/// State and reason by the samples that were kept and the ceiling.
+fn judge_kept(record: &mut MetricRecord, budget: &Budget) {
+    let (Some(summary), Some(stop)) = (&record.summary, record.stop) else { return };
+    let ceiling = record.ceiling.as_ref();
+    (record.state, record.reason) =
+        judge(summary, record.direction, ceiling, stop, budget.noise_target);
 }
 
 /// What the subject can say only after it ran.
@@ -161,6 +171,8 @@ mod tests {
     struct Fake {
         wrong: Vec<bool>,
         ceiling: f64,
+        /// What the ceiling is when it is measured again.
+        again: f64,
     }
 
     impl Subject for Fake {
@@ -182,6 +194,11 @@ mod tests {
                 origin: Origin::Theoretical,
                 source: "test".into(),
             })
+        }
+        fn raise_ceiling(&mut self) -> Result<bool> {
+            let before = self.ceiling;
+            self.ceiling = before.max(self.again);
+            Ok(self.ceiling > before)
         }
         fn kernel_path(&self) -> String {
             "fake/path".into()
@@ -210,7 +227,7 @@ mod tests {
     }
 
     fn measured(wrong: [bool; 2], ceiling: f64) -> Outcome {
-        let fake = Fake { wrong: wrong.to_vec(), ceiling };
+        let fake = Fake { wrong: wrong.to_vec(), ceiling, again: 0.0 };
         measure(planned(|| Ok(fake)), &Profile::Quick.budget())
     }
 
@@ -246,6 +263,19 @@ mod tests {
         let Outcome { record, error } = measured([false, false], 5.0);
         assert!(error.is_none());
         assert_eq!(record.state, State::Invalid);
+    }
+
+    #[test]
+    fn a_ceiling_that_was_measured_too_low_is_measured_again() {
+        let once = |again| {
+            let fake = Fake { wrong: vec![false; 2], ceiling: 5.0, again };
+            measure(planned(move || Ok(fake)), &Profile::Quick.budget()).record
+        };
+        let raised = once(11.0);
+        assert_eq!((raised.state, raised.ceiling.map(|c| c.value)), (State::Ok, Some(11.0)));
+        let still_too_low = once(7.0);
+        assert_eq!(still_too_low.state, State::Invalid);
+        assert!(still_too_low.reason.expect("a reason").contains("7.0"));
     }
 
     #[test]

@@ -254,6 +254,10 @@ impl Subject for ExpertsSubject {
         self.ceilings.roofline(&self.work(), self.unit())
     }
 
+    fn raise_ceiling(&mut self) -> Result<bool> {
+        self.ceilings.raise()
+    }
+
     fn kernel_path(&self) -> String {
         format!("cpu/{}", self.plans[0].into.path())
     }

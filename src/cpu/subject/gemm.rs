@@ -178,6 +178,10 @@ impl Subject for GemmSubject {
         self.ceilings.roofline(&self.work(), self.unit())
     }
 
+    fn raise_ceiling(&mut self) -> Result<bool> {
+        self.ceilings.raise()
+    }
+
     fn kernel_path(&self) -> String {
         format!("cpu/{}", self.gemm.path())
     }
