@@ -5,6 +5,8 @@
 #   NVRTC, nvdisasm     compile the CUDA kernels, and list their machine code for the tests; taken from an installed CUDA
 #                       toolkit, else from Python wheels into .cuda/ (ignored by git), so that kernels are compiled in
 #                       tests on hosts without a GPU
+#   cuBLASLt            only with --cublas: NVIDIA's own products, to be measured beside ours on a GPU; from an installed CUDA
+#                       toolkit, else as a Python wheel (about 400 MB to download, 600 MB unpacked) into .cuda/cublas/
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -76,7 +78,31 @@ cuda_tools() {
         --target .cuda 'nvidia-cuda-nvrtc>=13,<14' 'nvidia-cuda-nvdisasm>=13,<14'
 }
 
+toolkit_cublas() {
+    ldconfig -p 2>/dev/null | grep -q 'libcublasLt\.so' ||
+        ls "${CUDA_PATH:-/usr/local/cuda}"/lib64/libcublasLt.so* >/dev/null 2>&1
+}
+
+cublas() {
+    if toolkit_cublas || ls .cuda/cublas/nvidia/*/lib/libcublasLt.so* >/dev/null 2>&1; then
+        say "cuBLASLt is here"
+        return
+    fi
+    say "fetching cuBLASLt into .cuda/cublas/"
+    # In a folder of its own: pip would replace the one that NVRTC is in.
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+        --target .cuda/cublas 'nvidia-cublas>=13,<14'
+}
+
+case "${1-}" in
+    '' | --cublas) ;;
+    *)
+        say "unknown argument: $1. Known: --cublas"
+        exit 2
+        ;;
+esac
 need_rust
 system_libraries
 cuda_tools
+if [ "${1-}" = --cublas ]; then cublas; fi
 say "ready: cargo bench"

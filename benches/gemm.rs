@@ -1,11 +1,11 @@
-//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU, and with the feature
-//! `peers` others' in f32.
+//! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU, there beside
+//! cuBLASLt's, and with the feature `peers` others' in f32.
 
 use std::process::ExitCode;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::GemmSubject;
-use hostdyno::cuda::{Gpu, gemm};
+use hostdyno::cuda::{Gpu, cublaslt, gemm};
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
 use hostdyno::record::Part;
@@ -41,6 +41,13 @@ fn main() -> ExitCode {
                 let unit = gemm::GemmSubject::unit_of(shape, format);
                 plan.add(id, Part::Compute, unit, move || {
                     gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, format, rand::random())
+                });
+            }
+            for numbers in cublaslt::Numbers::ALL {
+                let id = cublaslt::metric_id(shape, numbers, GPU);
+                let unit = cublaslt::unit_of(shape, numbers);
+                plan.add(id, Part::Compute, unit, move || {
+                    cublaslt::subject(Gpu::open(GPU)?, GPU, shape, numbers, rand::random())
                 });
             }
             #[cfg(feature = "peers")]

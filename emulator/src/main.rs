@@ -20,6 +20,9 @@ enum Verb {
     Install {
         /// The folder; made if it is missing
         dir: PathBuf,
+        /// Lay down libcublasLt.so, too
+        #[arg(long)]
+        cublaslt: bool,
     },
     /// Run the kernels of DIR (manifest.json, NAME.ptx, NAME.safetensors) and compare their outputs
     ///
@@ -42,15 +45,19 @@ enum Verb {
 
 fn main() -> ExitCode {
     match Arguments::parse().verb {
-        Verb::Install { dir } => install(&dir),
+        Verb::Install { dir, cublaslt } => install(&dir, cublaslt),
         Verb::Corpus { dir, seed, filter, counters } => {
             run_corpus(&dir, &Options { seed, filter, ..Options::default() }, counters)
         }
     }
 }
 
-fn install(dir: &Path) -> ExitCode {
-    match emulator::driver::install(dir) {
+fn install(dir: &Path, cublaslt: bool) -> ExitCode {
+    let laid = emulator::driver::install(dir).and_then(|()| match cublaslt {
+        true => emulator::driver::install_cublaslt(dir, dir),
+        false => Ok(()),
+    });
+    match laid {
         Ok(()) => {
             println!("LD_LIBRARY_PATH={}", dir.display());
             ExitCode::SUCCESS

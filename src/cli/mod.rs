@@ -85,7 +85,7 @@ enum Verb {
     NoiseFloor(noise_floor::Arguments),
     /// Print the order in which to measure two settings
     Order(order::Arguments),
-    /// Show our products beside others', from a run with `--features peers`
+    /// Show our products beside others', from a run that measured both
     Peers(peers::Arguments),
     /// Project tokens a second of a model: time by part, what binds, what would move it
     Bottleneck(bottleneck::Arguments),

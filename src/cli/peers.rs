@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments, store: &Store, output: &Output) -> Result<()> 
     if peers.rows.is_empty() {
         return Err(Error::input(
             format!("run {} has no product of a peer", run.name),
-            "Measure some: `cargo bench --features peers --bench gemm`",
+            "Measure some: `cargo bench --features peers --bench gemm`; on a GPU, `./setup.sh --cublas` first",
         ));
     }
     if let Some(file) = &arguments.markdown {

@@ -7,11 +7,14 @@
 pub mod attention;
 mod best;
 mod cubins;
+pub mod cublaslt;
+mod cudnn;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;
 pub mod kernels;
 pub mod launch;
+mod library;
 pub mod monitor;
 pub mod nvrtc;
 pub mod peak;

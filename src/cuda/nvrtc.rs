@@ -3,18 +3,16 @@
 //! A driver gets the machine code, not the PTX: an older driver refuses PTX of a newer NVRTC, and what was audited is
 //! what runs. Only the emulated driver of the tests executes PTX.
 //!
-//! NVRTC is looked for by the loader (an installed CUDA toolkit), then under `CUDA_PATH`, then in the Python wheel that
-//! `setup.sh` puts into `.cuda/`. Opening a library by its full path makes its soname known to the loader, so that
-//! cudarc, which asks by name, finds it.
+//! [`super::library`] says where NVRTC is looked for.
 
 use std::ffi::{CStr, CString};
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cudarc::nvrtc::result::{self, NvrtcError};
 use cudarc::nvrtc::sys;
 
 use super::kernels::Build;
+use super::library;
 use crate::{Error, Result};
 
 /// One kernel, compiled for one architecture.
@@ -113,44 +111,12 @@ fn refusal(build: &Build, architecture: &str, log: &str) -> Error {
 /// Makes NVRTC available, or says how to install it. Searches once.
 fn load() -> Result<()> {
     static LOADED: OnceLock<bool> = OnceLock::new();
-    let loaded = LOADED.get_or_init(|| {
-        // SAFETY: only asks the loader for the library; nothing is called in it.
-        let present = || unsafe { sys::is_culib_present() };
-        present() || (candidates().iter().any(|path| open_for_good(path)) && present())
-    });
-    if *loaded {
+    // SAFETY: only asks the loader for the library; nothing is called in it.
+    let present = || unsafe { sys::is_culib_present() };
+    if *LOADED.get_or_init(|| library::find("libnvrtc.so", present)) {
         return Ok(());
     }
     Err(Error::Unavailable(
         "no NVRTC: run ./setup.sh, or install a CUDA toolkit and set CUDA_PATH to it".into(),
     ))
-}
-
-/// Opens the library at `path` and leaves it open, so that its soname stays known.
-fn open_for_good(path: &Path) -> bool {
-    // SAFETY: NVRTC's initialisers have no preconditions.
-    unsafe { libloading::Library::new(path) }.map(std::mem::forget).is_ok()
-}
-
-/// NVRTC libraries that the loader does not know, best first.
-fn candidates() -> Vec<PathBuf> {
-    let toolkit = std::env::var_os("CUDA_PATH").map(PathBuf::from);
-    let toolkit = toolkit.iter().flat_map(|root| [root.join("lib64"), root.join("lib")]);
-    // Wheels of CUDA 13 unpack to nvidia/cu13/lib, those of CUDA 12 to nvidia/cuda_nvrtc/lib.
-    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
-    let wheels = entries(&here.join(".cuda/nvidia")).into_iter().map(|package| package.join("lib"));
-    toolkit
-        .chain(wheels)
-        .flat_map(|directory| entries(&directory))
-        .filter(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libnvrtc.so"))
-        })
-        .collect()
-}
-
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
 }

@@ -33,6 +33,21 @@ pub trait Task {
     /// The most that the metric could be.
     fn ceiling(&self, gpu: &Gpu) -> Option<Ceiling>;
 
+    /// Which code really runs.
+    fn kernel_path(&self, gpu: &Gpu) -> String {
+        format!("cuda/{}/{}", gpu.architecture(), gpu.name())
+    }
+
+    /// Further figures for the record, besides the device's own.
+    fn details(&self) -> BTreeMap<String, Value> {
+        BTreeMap::new()
+    }
+
+    /// Whether the device's clock falls for seconds under this load ([`Subject::settles`]).
+    fn settles(&self) -> bool {
+        false
+    }
+
     /// Whether it finds its data in a cache; asked after the last run.
     fn cache(&self) -> Cache;
 
@@ -64,6 +79,11 @@ impl<T: Task> Timed<T> {
     pub fn on(gpu: Rc<Gpu>, task: T) -> Result<Self> {
         Ok(Self { gate: Gate::new(&gpu)?, gpu, task })
     }
+
+    /// What is timed.
+    pub fn task(&self) -> &T {
+        &self.task
+    }
 }
 
 impl<T: Task> Subject for Timed<T> {
@@ -88,7 +108,7 @@ impl<T: Task> Subject for Timed<T> {
     }
 
     fn kernel_path(&self) -> String {
-        format!("cuda/{}/{}", self.gpu.architecture(), self.gpu.name())
+        self.task.kernel_path(&self.gpu)
     }
 
     fn cache(&self) -> Cache {
@@ -105,7 +125,13 @@ impl<T: Task> Subject for Timed<T> {
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
-        self.gpu.details()
+        let mut details = self.gpu.details();
+        details.extend(self.task.details());
+        details
+    }
+
+    fn settles(&self) -> bool {
+        self.task.settles()
     }
 
     fn conditions(&self) -> BTreeMap<String, Value> {

@@ -32,6 +32,35 @@ pub struct Matrix {
     pub scales: Scales,
 }
 
+/// A matrix whose rows can be decoded exactly: what an oracle multiplies.
+pub trait Rows: Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Elements a row (K).
+    fn columns(&self) -> usize;
+
+    /// Writes the values of one row, exact in f64, to `values`.
+    ///
+    /// # Panics
+    /// When `row` is not below [`Self::rows`], or `values` does not hold [`Self::columns`] elements.
+    fn decode_row(&self, row: usize, values: &mut [f64]);
+}
+
+impl Rows for Matrix {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn decode_row(&self, row: usize, values: &mut [f64]) {
+        Self::decode_row(self, row, values);
+    }
+}
+
 impl Matrix {
     /// The codes of one row.
     ///

@@ -4,6 +4,7 @@
 //! the reference that every kernel's own decoding is tested against, and are themselves tested code by code against
 //! the definition (nearest of all decoded values, ties to even), against a second implementation, and against tables.
 
+mod blocked;
 mod format;
 mod matrix;
 mod minifloat;
@@ -14,8 +15,9 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+pub use blocked::{BlockFormat, BlockMatrix};
 pub use format::{Format, MX_BLOCK};
-pub use matrix::{Matrix, Scales};
+pub use matrix::{Matrix, Rows, Scales};
 pub use minifloat::{
     E2M1, E2M1_DOUBLED, E2M1_VALUES, E4M3, E4M3_VALUES, E5M2, E5M2_VALUES, Minifloat,
 };

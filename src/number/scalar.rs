@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::minifloat::E2M1;
+use super::minifloat::{E2M1, Minifloat};
 
 /// The nearest bfloat16, ties to even. A finite value beyond the largest, 3.39e38, saturates; infinity and NaN, which
 /// the format has, stay what they are.
@@ -60,13 +60,19 @@ pub const fn decode_e8m0(code: u8) -> f32 {
 /// - `max` NaN: code 0xff; every element of the block then reads as NaN.
 #[inline]
 pub const fn shared_scale(max: f32) -> u8 {
+    shared_scale_of(E2M1, max)
+}
+
+/// [`shared_scale`] of a block of elements in another format: its own exponent takes the place of E2M1's 2.
+#[inline]
+pub(super) const fn shared_scale_of(element: Minifloat, max: f32) -> u8 {
     if max.is_nan() {
         return E8M0_NAN;
     }
     let max = max.abs().min(f32::MAX);
     // For subnormals the field is 0, as if the exponent were -127: clamped to the same code.
     let log2 = (max.to_bits() >> 23) as i32 - 127;
-    let code = log2 - E2M1.max_exponent() + 127;
+    let code = log2 - element.max_exponent() + 127;
     if code < 0 { 0 } else { code as u8 }
 }
 

@@ -1,6 +1,6 @@
 //! Exact rows and their products in f64: what both oracles are made of.
 
-use crate::number::Matrix;
+use crate::number::Rows;
 
 /// A row of a matrix, decoded.
 pub(super) struct Row {
@@ -12,19 +12,19 @@ pub(super) struct Row {
 
 impl Row {
     /// Room for a row of `matrix`.
-    pub(super) fn empty(matrix: &Matrix) -> Self {
-        Self { values: vec![0.0; matrix.columns], magnitude: 0.0 }
+    pub(super) fn empty(matrix: &dyn Rows) -> Self {
+        Self { values: vec![0.0; matrix.columns()], magnitude: 0.0 }
     }
 
     /// Row `index` of `matrix`.
-    pub(super) fn of(matrix: &Matrix, index: usize) -> Self {
+    pub(super) fn of(matrix: &dyn Rows, index: usize) -> Self {
         let mut row = Self::empty(matrix);
         row.load(matrix, index);
         row
     }
 
     /// Replaces this row by row `index` of `matrix`, of as many columns.
-    pub(super) fn load(&mut self, matrix: &Matrix, index: usize) {
+    pub(super) fn load(&mut self, matrix: &dyn Rows, index: usize) {
         matrix.decode_row(index, &mut self.values);
         self.magnitude = self.values.iter().map(|value| value.abs()).sum();
     }

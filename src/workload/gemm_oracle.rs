@@ -4,10 +4,11 @@
 //!
 //! With S = sum of |a b| over K, gamma and u as in `workload::rounding`:
 //!
-//! - **bf16, fp8, mxfp4**: gamma(K + 4) S. A product of two elements has at most 16 significant bits, so f32 holds it
+//! - **bf16, fp8, mxfp4, mxfp8, nvfp4**: gamma(K + 4) S. A product of two elements has at most 16 significant bits, so f32 holds it
 //!   exactly and only the additions round: at most K of them on the way of a term, in any order, in any number of
 //!   partial sums, with or without FMA. The 4 are the row scales of fp8, wherever they are applied. Fewer roundings
-//!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two.
+//!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two. nvfp4's have 4
+//!   bits each, so that its scaled products have at most 12.
 //!   A unit that cuts off more than f32 would has what [`Sums`] allows on top.
 //! - **int8**: the sum is exact in i32; conversion to f32 and the two row scales round once each: 3 u |c|, to first
 //!   order. A kernel that sums in f32 does not fit.
@@ -34,7 +35,7 @@ use super::rounding::{self, F32, FLUSHED};
 use super::sums::Sums;
 use super::verified::{Comparisons, check_length};
 use super::{Gemm, Verified};
-use crate::number::{Format, Matrix};
+use crate::number::{BlockMatrix, Format, Matrix, Rows};
 use crate::{Error, Result};
 
 /// Product terms up to which every output is checked: some 20 ms of one core.
@@ -85,22 +86,34 @@ fn verify(a: &Matrix, b: &Matrix, c: &[f32], sums: Sums, seed: u64) -> Result<Ve
     let problem = Gemm::new(a.rows, b.rows, a.columns);
     problem.check(a.format)?;
     check_length("C", c.len(), problem.m * problem.n)?;
-    let oracle = Oracle { a, b, c, sums };
-    let comparisons = if problem.flops() / 2 <= SMALL {
-        oracle.everything(problem)
-    } else {
-        oracle.sample(problem, seed)
-    };
-    comparisons.finish(&format!("GEMM {problem} in {}", a.format), seed, |index| {
-        format!("C[{}, {}]", index / problem.n, index % problem.n)
-    })
+    let integers = a.format == Format::Int8;
+    Oracle { a, b, c, sums, integers }.verify(problem, a.format.name(), seed)
+}
+
+/// [`verify_gemm`] of operands in a vendor's format.
+///
+/// # Errors
+/// As [`verify_gemm`].
+pub fn verify_gemm_blocked(a: &BlockMatrix, b: &BlockMatrix, c: &[f32]) -> Result<Verified> {
+    if a.format != b.format || a.columns != b.columns {
+        return Err(Error::input(
+            format!("A is {:?} x {}, B {:?} x {}", a.format, a.columns, b.format, b.columns),
+            "Give operands of one format and one K",
+        ));
+    }
+    let problem = Gemm::new(a.rows, b.rows, a.columns);
+    check_length("C", c.len(), problem.m * problem.n)?;
+    let oracle = Oracle { a, b, c, sums: Sums::F32, integers: false };
+    oracle.verify(problem, a.format.name(), rand::random())
 }
 
 struct Oracle<'a> {
-    a: &'a Matrix,
-    b: &'a Matrix,
+    a: &'a dyn Rows,
+    b: &'a dyn Rows,
     c: &'a [f32],
     sums: Sums,
+    /// The elements are integers, whose sums are exact.
+    integers: bool,
 }
 
 /// Whose rows are decoded once and kept, while those of the other operand are decoded one after the other.
@@ -111,6 +124,17 @@ enum Keep {
 }
 
 impl Oracle<'_> {
+    fn verify(&self, problem: Gemm, format: &str, seed: u64) -> Result<Verified> {
+        let comparisons = if problem.flops() / 2 <= SMALL {
+            self.everything(problem)
+        } else {
+            self.sample(problem, seed)
+        };
+        comparisons.finish(&format!("GEMM {problem} in {format}"), seed, |index| {
+            format!("C[{}, {}]", index / problem.n, index % problem.n)
+        })
+    }
+
     fn everything(&self, Gemm { m, n, .. }: Gemm) -> Comparisons {
         if m <= n {
             self.grid(Keep::A, &every(m), &every(n))
@@ -172,17 +196,16 @@ impl Oracle<'_> {
     /// Compares one output, `(row, column)` of C, with the product of its two rows.
     fn compare(&self, output: (usize, usize), x: &Row, y: &Row, comparisons: &mut Comparisons) {
         let product = dot(&x.values, &y.values);
-        let terms = self.a.columns;
-        let rounding = match self.a.format {
-            Format::Int8 => ((1.0 + F32).powi(3) - 1.0) * product.sum.abs(),
-            Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 | Format::Mxfp4 => {
-                rounding::accumulation(terms + SCALE_ROUNDINGS) * product.magnitude
-                    + self.sums.cut_off(&x.values, &y.values)
-            }
+        let terms = self.a.columns();
+        let rounding = if self.integers {
+            ((1.0 + F32).powi(3) - 1.0) * product.sum.abs()
+        } else {
+            rounding::accumulation(terms + SCALE_ROUNDINGS) * product.magnitude
+                + self.sums.cut_off(&x.values, &y.values)
         };
         let own = dot_error(terms) * product.magnitude;
         let flushing = FLUSHED * (64.0 * terms as f64 + x.magnitude + y.magnitude);
-        let index = output.0 * self.b.rows + output.1;
+        let index = output.0 * self.b.rows() + output.1;
         comparisons.compare(index, self.c[index], product.sum, rounding + own + flushing);
     }
 }

@@ -31,7 +31,7 @@ pub use catalogue::{FURTHER, KIMI_K2, LLAMA_3_1_8B, QWEN3_30B_A3B, QWEN3_32B, fi
 pub use config::model_of_config;
 pub use defaults::{Extent, Named, default_attentions, default_gemms};
 pub use gemm::Gemm;
-pub use gemm_oracle::{verify_gemm, verify_gemm_seeded, verify_gemm_summed};
+pub use gemm_oracle::{verify_gemm, verify_gemm_blocked, verify_gemm_seeded, verify_gemm_summed};
 pub use mix::{Mix, Storage};
 pub use model::{
     DEEPSEEK_R1, Dense, Experts, GPT_OSS_120B, Heads, LLAMA_3_1_70B, MODELS, Model, QWEN3_235B,

@@ -1,7 +1,7 @@
 //! For tests: runs a test's body in a process of its own that finds the emulator as `libcuda.so.1` by `LD_LIBRARY_PATH`
 //! alone. The body is then a program that knows nothing of the emulator, and a context that it kills is nobody else's.
 
-use super::install;
+use super::{install, install_cublaslt};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -21,6 +21,18 @@ fn library() -> &'static PathBuf {
         install(&folder).expect("the driver is built with the tests that use it");
         folder
     })
+}
+
+/// A folder with the emulated cuBLASLt, to be passed to [`in_child`]; once a process. Without it a child has none.
+///
+/// # Panics
+/// As [`in_child`].
+#[must_use]
+pub fn cublaslt_for_children() -> PathBuf {
+    let driver = library();
+    let folder = driver.with_file_name("libcublaslt-emulated");
+    install_cublaslt(&folder, driver).expect("a folder beside the driver's");
+    folder
 }
 
 /// The test that a closure was written in: what its type is called, less the crate and the closure itself.

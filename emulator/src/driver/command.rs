@@ -26,6 +26,15 @@ unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
 
+/// Work of a library that is built on the driver, as a kernel of its own would be.
+pub trait Work: std::fmt::Debug + Send + Sync {
+    /// Does it; returns its duration without the fixed cost of a launch.
+    ///
+    /// # Errors
+    /// The code that the context fails with.
+    fn run(&self, context: &Context) -> Result<Picoseconds>;
+}
+
 /// One operation.
 #[derive(Debug)]
 pub enum Command {
@@ -33,6 +42,8 @@ pub enum Command {
     Marker,
     /// A kernel.
     Launch(Launch),
+    /// A library's kernel.
+    Work(Box<dyn Work>),
     /// A copy.
     Copy(Copy),
     /// A fill.
@@ -74,6 +85,7 @@ impl Command {
         match self {
             Self::Marker => Ok(0),
             Self::Launch(launch) => launch.run(context, start),
+            Self::Work(work) => work.run(context),
             Self::Copy(copy) => copy.run(context),
             Self::Fill(fill) => fill.run(context),
             Self::Host(function, data) => {
@@ -114,7 +126,7 @@ impl Command {
     #[must_use]
     pub fn overhead(&self) -> Picoseconds {
         match self {
-            Self::Launch(_) | Self::Graph(_) => super::cost::LAUNCH,
+            Self::Launch(_) | Self::Work(_) | Self::Graph(_) => super::cost::LAUNCH,
             Self::Copy(_) | Self::Fill(_) => super::cost::COPY,
             _ => 0,
         }

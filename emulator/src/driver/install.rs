@@ -8,6 +8,9 @@ const NAME: &str = "libcuda.so.1";
 /// What some programs look for instead (cudarc tries it first).
 const LINK: &str = "libcuda.so";
 
+/// What programs look for to multiply (cudarc tries it first).
+const CUBLASLT: &str = "libcublasLt.so";
+
 /// The library as cargo built it: beside the running program, or in `deps`.
 fn built() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
@@ -39,8 +42,22 @@ pub fn install(folder: &Path) -> io::Result<()> {
     let aside = folder.join(format!(".{NAME}.{}", std::process::id()));
     std::fs::copy(built()?, &aside)?;
     std::fs::rename(&aside, folder.join(NAME))?;
-    let link = folder.join(LINK);
-    match std::os::unix::fs::symlink(NAME, &link) {
+    link(Path::new(NAME), &folder.join(LINK))
+}
+
+/// Lays `libcublasLt.so` into `folder`: a link to the driver in `driver`, a folder of [`install`]'s. One file is both
+/// libraries, so that they share what they know.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn install_cublaslt(folder: &Path, driver: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    link(&std::path::absolute(driver.join(NAME))?, &folder.join(CUBLASLT))
+}
+
+/// Lets `path` lead to `target`.
+fn link(target: &Path, path: &Path) -> io::Result<()> {
+    match std::os::unix::fs::symlink(target, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         outcome => outcome,
     }

@@ -69,6 +69,33 @@ fn cluster_of(function: &Function, request: &Request, context: &Context) -> Resu
     Ok(cluster)
 }
 
+/// What the plan of faults does to a kernel that runs all the same.
+pub struct Struck {
+    /// Its result is to be corrupted.
+    pub wrong: bool,
+    /// Fraction of the clock that it runs at.
+    pub clock: f64,
+}
+
+/// Counts a kernel, and lets the plan of faults have its way with it.
+///
+/// # Errors
+/// The code that the fault leaves.
+pub fn strike(driver: &Driver, context: &Context) -> Result<Struck> {
+    let (fault, clock) = driver.settings.faults.next_launch();
+    match fault {
+        None => Ok(Struck { wrong: false, clock }),
+        Some(LaunchFault::Wrong) => Ok(Struck { wrong: true, clock }),
+        Some(LaunchFault::Failed) => Err(Code::CUDA_ERROR_LAUNCH_FAILED),
+        Some(LaunchFault::Ecc) => Err(Code::CUDA_ERROR_ECC_UNCORRECTABLE),
+        Some(LaunchFault::Hang) => Err(Code::CUDA_ERROR_LAUNCH_TIMEOUT),
+        Some(LaunchFault::Lost) => {
+            context.device.lost.store(true, Ordering::SeqCst);
+            Err(Code::CUDA_ERROR_UNKNOWN)
+        }
+    }
+}
+
 impl Launch {
     /// Checks a launch as the driver does before it enters the stream.
     ///
@@ -114,17 +141,7 @@ impl Launch {
     /// The code that hardware would leave for the kernel's fault; stderr says which kernel, block, warp and line.
     pub fn run(&self, context: &Arc<Context>, start: Picoseconds) -> Result<Picoseconds> {
         let driver = driver_anywhere()?;
-        let (fault, clock) = driver.settings.faults.next_launch();
-        match fault {
-            None | Some(LaunchFault::Wrong) => {}
-            Some(LaunchFault::Failed) => return Err(Code::CUDA_ERROR_LAUNCH_FAILED),
-            Some(LaunchFault::Ecc) => return Err(Code::CUDA_ERROR_ECC_UNCORRECTABLE),
-            Some(LaunchFault::Hang) => return Err(Code::CUDA_ERROR_LAUNCH_TIMEOUT),
-            Some(LaunchFault::Lost) => {
-                context.device.lost.store(true, Ordering::SeqCst);
-                return Err(Code::CUDA_ERROR_UNKNOWN);
-            }
-        }
+        let struck = strike(driver, context)?;
         let hooks = Hooks {
             cancel: Some(&context.cancel),
             global_timer_ns: start / 1000,
@@ -137,11 +154,11 @@ impl Launch {
             launch(image, index, &self.config, &self.params, memory, &hooks)
         };
         let counters = outcome.map_err(|fault| self.report(&fault))?;
-        if fault == Some(LaunchFault::Wrong) {
+        if struck.wrong {
             self.corrupt(driver);
         }
         *super::handle::lock(&LAST_COUNTERS) = Some(counters);
-        Ok(cost::kernel(context.device.model, &counters, clock))
+        Ok(cost::kernel(context.device.model, &counters, struck.clock))
     }
 
     /// Says what went wrong, and which code hardware leaves for it.

@@ -10,6 +10,7 @@
 //! - `handle`, `region`, `space`: opaque handles, bytes behind addresses, what each address means.
 //! - `device`, `context`, `queue`, `stream`, `event`, `module`, `capture`, `graph`: the objects.
 //! - `command` with `copy` and `launch`: the operations that streams and graphs carry out.
+//! - `cublaslt`: the few functions of NVIDIA's library of products that a plain one takes.
 //! - `*_api` and the rest: the C functions, each a few lines over the objects. Names that `cuda.h` has and the emulator
 //!   does not offer are in `not_offered` and return `CUDA_ERROR_NOT_SUPPORTED`.
 //!
@@ -32,6 +33,7 @@ mod context;
 mod context_api;
 mod copy;
 mod copy_api;
+mod cublaslt;
 mod device;
 mod device_api;
 mod event;
@@ -60,5 +62,5 @@ mod stream;
 mod stream_api;
 mod tensor_map;
 
-pub use child::{in_child, test_of};
-pub use install::install;
+pub use child::{cublaslt_for_children, in_child, test_of};
+pub use install::{install, install_cublaslt};

@@ -223,6 +223,7 @@ impl Subject for AttentionSubject {
         details.insert("device".into(), self.gpu.name().into());
         details.insert("copies".into(), copies.len().into());
         details.insert("grid".into(), serde_json::json!([plan.grid.0, plan.grid.1]));
+        details.insert("cudnn".into(), crate::cuda::cudnn::note().into());
         details
     }
 

@@ -11,7 +11,21 @@ use crate::record::{Ceiling, Origin, Unit, Work};
 /// The tensor cores' is measured where a loop shows their full rate, else the published rate at the highest clock; that of
 /// memory is what its clock and bus allow.
 pub fn ceiling(gpu: &Rc<Gpu>, format: Format, work: &Work, unit: Unit) -> Option<Ceiling> {
-    let compute = peak::measured(gpu, format).or_else(|| peak::theoretical(gpu, format, None));
+    roofline(gpu, peak_of(gpu, format), work, unit)
+}
+
+/// The most that the tensor cores do in `format`: measured where a loop shows their full rate, else published.
+pub(in crate::cuda) fn peak_of(gpu: &Rc<Gpu>, format: Format) -> Option<Ceiling> {
+    peak::measured(gpu, format).or_else(|| peak::theoretical(gpu, format, None))
+}
+
+/// The lower of `compute`, in TFLOP/s (TOP/s), and of what memory allows for `work`, in `unit`.
+pub(in crate::cuda) fn roofline(
+    gpu: &Gpu,
+    compute: Option<Ceiling>,
+    work: &Work,
+    unit: Unit,
+) -> Option<Ceiling> {
     let compute = compute.map(|peak| Ceiling {
         value: unit.value(work, work.flops as f64 / (peak.value * 1e12)),
         ..peak

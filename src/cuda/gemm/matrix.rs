@@ -28,25 +28,40 @@ impl DeviceMatrix {
     /// # Errors
     /// When the device has no memory for it.
     pub fn upload(gpu: &Gpu, matrix: &Matrix, copies: usize) -> Result<Vec<Self>> {
-        let row_bytes = matrix.format.row_bytes(matrix.columns);
-        let codes = pad(&matrix.codes, row_bytes);
         let scales = match &matrix.scales {
             // A kernel does not read it, but an allocation has at least a byte.
             Scales::None => vec![0; ALIGNMENT],
             Scales::PerRow(scales) => scales.iter().flat_map(|s| s.to_le_bytes()).collect(),
             Scales::PerBlock(scales) => pad(scales, scales.len() / matrix.rows),
         };
+        let row_bytes = matrix.format.row_bytes(matrix.columns);
+        let shape = (matrix.rows, matrix.columns, row_bytes);
+        Self::upload_parts(gpu, shape, &matrix.codes, &scales, copies)
+    }
+
+    /// Uploads a matrix of (rows, columns, bytes a row of codes), with `scales` as they are.
+    ///
+    /// # Errors
+    /// When the device has no memory for it.
+    pub(in crate::cuda) fn upload_parts(
+        gpu: &Gpu,
+        (rows, columns, row_bytes): (usize, usize, usize),
+        codes: &[u8],
+        scales: &[u8],
+        copies: usize,
+    ) -> Result<Vec<Self>> {
+        let codes = pad(codes, row_bytes);
         let stream = gpu.stream();
         let upload =
             |bytes: &[u8]| stream.clone_htod(bytes).map_err(|e| driver("upload a matrix", e));
         (0..copies)
             .map(|_| {
                 Ok(Self {
-                    rows: matrix.rows,
-                    columns: matrix.columns,
+                    rows,
+                    columns,
                     pitch: row_bytes.next_multiple_of(ALIGNMENT),
                     codes: upload(&codes)?,
-                    scales: upload(&scales)?,
+                    scales: upload(scales)?,
                 })
             })
             .collect()

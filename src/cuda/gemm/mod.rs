@@ -12,8 +12,10 @@ mod subject;
 mod wgmma;
 
 pub use ceiling::ceiling;
+pub(super) use ceiling::{peak_of, roofline};
 pub use matrix::DeviceMatrix;
 pub use mma::{Mma, Tile};
 pub use path::{Multiply, Operands, Path, paths};
 pub use subject::GemmSubject;
+pub(super) use subject::{TRIAL, copies, settles};
 pub use wgmma::Wgmma;

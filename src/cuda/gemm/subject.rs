@@ -14,7 +14,7 @@ use crate::workload::{Gemm, Verified, verify_gemm_summed};
 use crate::{Error, Result};
 
 /// Products that each path is timed for when one is chosen: a round to warm up, and one that counts.
-const TRIAL: u64 = 6;
+pub(in crate::cuda) const TRIAL: u64 = 6;
 
 /// A GEMM on a GPU: cold operands, the fastest of the kernels that its chip can run.
 pub struct GemmSubject {
@@ -74,7 +74,9 @@ impl GemmSubject {
         seed: u64,
         candidates: Vec<Box<dyn Path>>,
     ) -> Result<Self> {
-        let copies = copies(&gpu, problem, format)?;
+        let bytes = DeviceMatrix::bytes(format, problem.m, problem.k)
+            + DeviceMatrix::bytes(format, problem.n, problem.k);
+        let copies = copies(&gpu, problem, format.name(), bytes)?;
         let a = Matrix::random(format, problem.m, problem.k, seed)?;
         let b = Matrix::random(format, problem.n, problem.k, !seed)?;
         let outputs = vec![f32::NAN; problem.m * problem.n];
@@ -98,11 +100,13 @@ impl GemmSubject {
     }
 }
 
-/// Copies that outgrow L2; on the emulated device, which has no cache, no more than it takes to take turns.
-fn copies(gpu: &Gpu, problem: Gemm, format: Format) -> Result<usize> {
+/// Copies of `bytes` of operands that outgrow L2; on the emulated device, which has no cache, no more than it takes to take
+/// turns.
+///
+/// # Errors
+/// When the device has no memory for them and C.
+pub(in crate::cuda) fn copies(gpu: &Gpu, problem: Gemm, format: &str, bytes: u64) -> Result<usize> {
     let cache = if gpu.disqualified().is_some() { 0 } else { gpu.l2_bytes()? };
-    let bytes = DeviceMatrix::bytes(format, problem.m, problem.k)
-        + DeviceMatrix::bytes(format, problem.n, problem.k);
     let copies = Rotation::copies(bytes, cache);
     let (needed, free) = (bytes * copies as u64 + problem.bytes_written(), gpu.free_bytes()?);
     if needed > free {
@@ -111,6 +115,11 @@ fn copies(gpu: &Gpu, problem: Gemm, format: Format) -> Result<usize> {
         )));
     }
     Ok(copies)
+}
+
+/// Products that fill the tensor cores reach the board's power limit; a row at a time does not.
+pub(in crate::cuda) const fn settles(problem: Gemm) -> bool {
+    problem.m > 64
 }
 
 /// The contest of the paths.
@@ -219,9 +228,8 @@ impl Subject for GemmSubject {
         details
     }
 
-    /// Products that fill the tensor cores reach the board's power limit; a row at a time does not.
     fn settles(&self) -> bool {
-        self.operands.problem.m > 64
+        settles(self.operands.problem)
     }
 
     fn conditions(&self) -> BTreeMap<String, serde_json::Value> {

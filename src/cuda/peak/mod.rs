@@ -18,7 +18,10 @@ use crate::record::Part;
 pub use loops::{Instruction, Loop};
 pub use measured::measured;
 pub use subject::TensorPeak;
-pub use theory::{boost_clock, is_geforce, operations_per_cycle, theoretical};
+pub use theory::{
+    blocked_operations_per_cycle, boost_clock, is_geforce, operations_per_cycle, theoretical,
+    theoretical_blocked,
+};
 
 /// Plans the peaks of GPU `ordinal`: the best loop of each format, then those of warp instructions where they differ.
 pub fn plan(plan: &mut Plan, ordinal: usize) {

@@ -3,7 +3,7 @@
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 
 use crate::cuda::gpu::Gpu;
-use crate::number::Format;
+use crate::number::{BlockFormat, Format};
 use crate::record::{Ceiling, Origin};
 
 /// Dense operations of one multiprocessor in one clock cycle, a multiply-add counted as two, with 32-bit sums.
@@ -32,6 +32,16 @@ pub fn operations_per_cycle(capability: (i32, i32), geforce: bool, format: Forma
     }
 }
 
+/// The same for block-scaled products in the formats that only libraries multiply: mxfp8 as fp8 where nothing is halved,
+/// nvfp4 as mxfp4. (gau-nernst/gn-kernels, README: the limits that its table divides by; DCGM and clpeak agree on nvfp4.)
+pub fn blocked_operations_per_cycle(capability: (i32, i32), format: BlockFormat) -> Option<u32> {
+    let like = match format {
+        BlockFormat::Mxfp8 => Format::Fp8E4m3,
+        BlockFormat::Nvfp4 => Format::Mxfp4,
+    };
+    (capability.0 >= 10).then(|| operations_per_cycle(capability, false, like)).flatten()
+}
+
 /// Whether `name` is that of a GeForce board.
 pub fn is_geforce(name: &str) -> bool {
     name.contains("GeForce")
@@ -44,7 +54,17 @@ pub fn is_geforce(name: &str) -> bool {
 /// the clock belongs to the ceiling.
 pub fn theoretical(gpu: &Gpu, format: Format, clock: Option<f64>) -> Option<Ceiling> {
     let capability = gpu.context().compute_capability().ok()?;
-    let operations = operations_per_cycle(capability, is_geforce(gpu.name()), format)?;
+    at_rate(gpu, operations_per_cycle(capability, is_geforce(gpu.name()), format)?, clock)
+}
+
+/// [`theoretical`] at the highest clock that the driver reports, of block-scaled products.
+pub fn theoretical_blocked(gpu: &Gpu, format: BlockFormat) -> Option<Ceiling> {
+    let capability = gpu.context().compute_capability().ok()?;
+    at_rate(gpu, blocked_operations_per_cycle(capability, format)?, None)
+}
+
+/// The ceiling of `operations` a multiprocessor and cycle.
+fn at_rate(gpu: &Gpu, operations: u32, clock: Option<f64>) -> Option<Ceiling> {
     let multiprocessors = gpu.multiprocessors().ok()?;
     let (hertz, how) = match clock {
         Some(hertz) => (hertz, "measured"),
@@ -123,5 +143,14 @@ mod tests {
         {
             assert_eq!(operations_per_cycle(capability, false, format), None, "{capability:?}");
         }
+    }
+
+    #[test]
+    fn block_scaled_products_are_halved_on_no_board() {
+        use BlockFormat::{Mxfp8, Nvfp4};
+        let of = blocked_operations_per_cycle;
+        assert_eq!([of((12, 0), Mxfp8), of((12, 0), Nvfp4)], [Some(2048), Some(4096)]);
+        assert_eq!([of((10, 0), Mxfp8), of((10, 0), Nvfp4)], [Some(16384), Some(32768)]);
+        assert_eq!([of((9, 0), Mxfp8), of((8, 9), Nvfp4)], [None, None]);
     }
 }

@@ -6,8 +6,10 @@ use super::{HostLine, host_block};
 use crate::record::store::Run;
 use crate::record::{Interval, MetricRecord, State, Unit};
 
-/// What a peer's kernel path begins with.
+/// What the kernel path of a peer on the CPU begins with.
 const PEER: &str = "peer/";
+/// What the kernel path of NVIDIA's library begins with, and the second segment of its metrics.
+const CUBLASLT: &str = "cublaslt";
 
 /// A run's products beside those of its peers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,13 +27,13 @@ pub struct Peers {
 pub struct PeerRow {
     /// The shape, `m2048n2048k2048`.
     pub shape: String,
-    /// The peer as it names itself, with its version where it tells.
+    /// The peer as it names itself, with its version where it tells, and its format where that is not f32.
     pub peer: String,
     /// Its operations a second, in TFLOP/s.
     pub tera_flops: f64,
     /// Whether its figure can be trusted.
     pub state: State,
-    /// Ours, one entry a format.
+    /// Ours on the same device, one entry a format: all of them beside f32, else those of as many bits.
     pub ours: Vec<Beside>,
 }
 
@@ -62,11 +64,11 @@ impl Peers {
             .filter_map(Product::new)
             .collect();
         let rows = metrics.iter().filter_map(|peer| {
-            let name = peer.metric.kernel_path.strip_prefix(PEER)?;
-            let ours = metrics.iter().filter(|our| our.who == "cpu" && our.shape == peer.shape);
+            let name = peer.name()?;
+            let ours = metrics.iter().filter(|our| peer.stands_beside(our));
             Some(PeerRow {
                 shape: peer.shape.into(),
-                peer: name.into(),
+                peer: name,
                 tera_flops: peer.median,
                 state: peer.metric.state,
                 ours: ours.map(|our| our.beside(peer)).collect(),
@@ -80,9 +82,12 @@ impl Peers {
     }
 }
 
-/// A measured product, `gemm/WHO/FORMAT/SHAPE`, in TFLOP/s whatever its unit is.
+/// A measured product, `gemm/WHO/FORMAT/SHAPE` or `gemm/cublaslt/gpuN/FORMAT/SHAPE`, in TFLOP/s whatever its unit is.
 struct Product<'a> {
     metric: &'a MetricRecord,
+    /// Whether it is by NVIDIA's library.
+    vendor: bool,
+    /// The device that ours names itself by, or a peer on the CPU.
     who: &'a str,
     format: &'a str,
     shape: &'a str,
@@ -93,7 +98,11 @@ struct Product<'a> {
 impl<'a> Product<'a> {
     fn new(metric: &'a MetricRecord) -> Option<Self> {
         let segments: Vec<_> = metric.id.as_str().split('/').collect();
-        let &["gemm", who, format, shape] = segments.as_slice() else { return None };
+        let (vendor, who, format, shape) = match segments.as_slice() {
+            &["gemm", CUBLASLT, gpu, format, shape] => (true, gpu, format, shape),
+            &["gemm", who, format, shape] => (false, who, format, shape),
+            _ => return None,
+        };
         let summary = metric.summary.as_ref()?;
         let tera_flops = |value: f64| match metric.unit {
             Unit::GigaBytes => {
@@ -107,12 +116,36 @@ impl<'a> Product<'a> {
             .map(|i| Interval { low: tera_flops(i.low), high: tera_flops(i.high) });
         (median > 0.0 && median.is_finite()).then_some(Self {
             metric,
+            vendor,
             who,
             format,
             shape,
             median,
             interval,
         })
+    }
+
+    /// The peer's name; `None` for ours.
+    fn name(&self) -> Option<String> {
+        if !self.vendor {
+            return self.metric.kernel_path.strip_prefix(PEER).map(Into::into);
+        }
+        let mut path = self.metric.kernel_path.split('/').skip_while(|part| *part != CUBLASLT);
+        let version = path.nth(1).unwrap_or_default();
+        Some(format!("cuBLASLt {version}, {}", self.format))
+    }
+
+    /// Whether `our` figure belongs beside this peer's.
+    fn stands_beside(&self, our: &Self) -> bool {
+        if our.vendor || our.shape != self.shape {
+            return false;
+        }
+        if !self.vendor {
+            return our.who == "cpu";
+        }
+        let same = our.format == self.format
+            || matches!((self.format, our.format), ("mxfp8", "fp8") | ("nvfp4", "mxfp4"));
+        our.who == self.who && same
     }
 
     fn beside(&self, peer: &Self) -> Beside {
@@ -165,6 +198,33 @@ mod tests {
         assert!(bounds.low < 2.0 && bounds.high > 2.0);
         // 50 GB/s at four operations a byte: 0.2 TFLOP/s beside 0.1.
         assert!((small.ours[0].ratio - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_vendor_s_products_stand_beside_ours_of_the_same_device_and_bits() {
+        let vendor = |name, value| MetricRecord {
+            kernel_path: "cublaslt/13.10.0/sm_120a/algo66-tile20".into(),
+            ..fixture::ok(name, value)
+        };
+        let metrics = vec![
+            fixture::ok("gemm/cpu/bf16/m64n64k64", 0.5),
+            fixture::ok("gemm/gpu0/bf16/m64n64k64", 380.0),
+            fixture::ok("gemm/gpu0/mxfp4/m64n64k64", 1500.0),
+            fixture::ok("gemm/gpu1/bf16/m64n64k64", 1.0),
+            vendor("gemm/cublaslt/gpu0/bf16/m64n64k64", 400.0),
+            vendor("gemm/cublaslt/gpu0/nvfp4/m64n64k64", 1200.0),
+            vendor("gemm/cublaslt/gpu0/int8/m64n64k64", 700.0),
+        ];
+        let run = fixture::run(vec![fixture::bench("gemm", metrics)]);
+        let peers = Peers::new(&run);
+        let [bf16, nvfp4, int8] = peers.rows.as_slice() else { panic!("{peers:?}") };
+        assert_eq!(bf16.peer, "cuBLASLt 13.10.0, bf16");
+        let ratios = |row: &PeerRow| -> Vec<(String, f64)> {
+            row.ours.iter().map(|ours| (ours.format.clone(), ours.ratio)).collect()
+        };
+        assert_eq!(ratios(bf16), [("bf16".to_owned(), 0.95)]);
+        assert_eq!(ratios(nvfp4), [("mxfp4".to_owned(), 1.25)]);
+        assert_eq!(ratios(int8), [], "shown without ours");
     }
 
     #[test]

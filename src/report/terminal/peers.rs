@@ -18,7 +18,8 @@ pub fn render(screen: Screen, peers: &Peers) -> String {
 
 /// What the figures mean.
 pub const NOTE: &str = "ours over theirs, operations a second: ratio of the medians, and the bounds that both 95 % \
-                        intervals leave; ~ where a figure is not ok. The peers multiply f32";
+                        intervals leave; ~ where a figure is not ok. The CPU's peers multiply f32; cuBLASLt's mxfp8 and \
+                        nvfp4 stand beside our formats of as many bits";
 
 /// Column headings: the formats that any row has, in the order met.
 pub fn formats(peers: &Peers) -> Vec<&str> {
