@@ -23,12 +23,16 @@ fn library() -> &'static PathBuf {
     })
 }
 
-/// A folder with the emulated cuBLASLt, to be passed to [`in_child`]; once a process. Without it a child has none.
+/// A folder with the emulated cuBLASLt, to be passed to [`in_child`] (and empty in the child itself). Without it a child has none.
 ///
 /// # Panics
 /// As [`in_child`].
 #[must_use]
 pub fn cublaslt_for_children() -> PathBuf {
+    if std::env::var_os(CHILD).is_some() {
+        // Laid by the parent. Laid again it would be another file, and another library for whoever opens it later.
+        return PathBuf::new();
+    }
     let driver = library();
     let folder = driver.with_file_name("libcublaslt-emulated");
     install_cublaslt(&folder, driver).expect("a folder beside the driver's");
