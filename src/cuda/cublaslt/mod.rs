@@ -24,3 +24,6 @@ pub use handle::{Handle, version};
 pub use numbers::Numbers;
 pub use product::{Product, metric_id, subject, unit_of};
 pub use swizzle::swizzle;
+
+#[cfg(test)]
+mod tests;
