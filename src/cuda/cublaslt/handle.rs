@@ -17,12 +17,12 @@ impl Handle {
     /// # Errors
     /// [`Error::Unavailable`] when it is not installed, with the command that installs it, or does not suit the driver.
     pub fn open(gpu: &Gpu) -> Result<Self> {
-        let version = version()?;
+        version()?;
         gpu.context().bind_to_thread().map_err(|e| driver("use the context", e))?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: the library writes one handle.
         let status = unsafe { sys::cublasLtCreate(&raw mut handle) };
-        check(status, &format!("open cuBLASLt {version} on this driver"))?;
+        check(status, "be opened on this driver")?;
         Ok(Self(handle))
     }
 }
@@ -58,11 +58,14 @@ fn version_of(number: usize) -> String {
     format!("{}.{}.{}", number / 10_000, number / 100 % 100, number % 100)
 }
 
-/// [`Error::Unavailable`] with the library's own name for `status` unless it is success.
+/// [`Error::Unavailable`] with the library's version and its own name for `status` unless it is success.
 pub(super) fn check(status: Status, what: &str) -> Result<()> {
     match status {
         Status::CUBLAS_STATUS_SUCCESS => Ok(()),
-        status => Err(Error::Unavailable(format!("cuBLASLt could not {what}: {status:?}"))),
+        status => {
+            let version = version().unwrap_or_default();
+            Err(Error::Unavailable(format!("cuBLASLt {version} could not {what}: {status:?}")))
+        }
     }
 }
 

@@ -149,11 +149,9 @@ impl Product {
         let mut refused = None;
         for candidate in candidates {
             self.algorithm = candidate;
-            // The first round warms up.
-            let rounds = [(); 2].map(|()| gate.time(gpu, gemm::TRIAL, || self.enqueue(gpu)));
-            let seconds = match rounds {
-                [Ok(_), Ok(time)] => time.as_secs_f64() / gemm::TRIAL as f64,
-                [Err(error), _] | [_, Err(error)] => {
+            let seconds = match self.time(gpu, &mut gate) {
+                Ok(seconds) => seconds,
+                Err(error) => {
                     refused = Some(error);
                     continue;
                 }
@@ -166,6 +164,16 @@ impl Product {
         let none = || Error::Unavailable("cuBLASLt ran none of its algorithms".into());
         self.algorithm = best.ok_or_else(|| refused.unwrap_or_else(none))?.1;
         Ok(())
+    }
+
+    /// Seconds a product, after a round to warm up. The first product waits behind no gate: the library loads its kernel
+    /// then, which may have to wait for the device.
+    fn time(&mut self, gpu: &Gpu, gate: &mut Gate) -> Result<f64> {
+        self.enqueue(gpu)?;
+        gpu.stream().synchronize().map_err(|e| driver("multiply", e))?;
+        let mut round = || gate.time(gpu, gemm::TRIAL, || self.enqueue(gpu));
+        round()?;
+        Ok(round()?.as_secs_f64() / gemm::TRIAL as f64)
     }
 
     /// Bytes of one row of an operand with its scales.
