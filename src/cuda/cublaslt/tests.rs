@@ -92,7 +92,7 @@ fn the_library_takes_and_remembers_every_description() {
                 assert_eq!(recalled::<u64>(&description, pointer), 0x2000);
             }
         }
-        let layout = Layout::new(numbers.data_type(), 96, 5, 128).expect(numbers.name());
+        let layout = Layout::new(numbers.data_type(), 96, 5, 128).expect("a matrix");
         let (mut stride, mut written) = (0i64, 0);
         // SAFETY: the layout is alive; the library writes no more bytes than are given.
         let status = unsafe {

@@ -98,9 +98,9 @@ struct Product<'a> {
 impl<'a> Product<'a> {
     fn new(metric: &'a MetricRecord) -> Option<Self> {
         let segments: Vec<_> = metric.id.as_str().split('/').collect();
-        let (vendor, who, format, shape) = match segments.as_slice() {
-            &["gemm", CUBLASLT, gpu, format, shape] => (true, gpu, format, shape),
-            &["gemm", who, format, shape] => (false, who, format, shape),
+        let (vendor, who, format, shape) = match *segments.as_slice() {
+            ["gemm", CUBLASLT, gpu, format, shape] => (true, gpu, format, shape),
+            ["gemm", who, format, shape] => (false, who, format, shape),
             _ => return None,
         };
         let summary = metric.summary.as_ref()?;
