@@ -1,7 +1,9 @@
 //! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU, there beside
-//! cuBLASLt's, and with the feature `peers` others' in f32.
+//! cuBLASLt's, and with the feature `peers` others' in f32. Where the GPU has no unit for a format, also with weights
+//! that are expanded to bf16.
 
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::GemmSubject;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
             }
         }
         let cpu = CpuCeilings::new()?;
+        let gpu = Gpu::open(GPU);
         for shape in shapes {
             for format in Format::MAIN {
                 let cpu = cpu.clone();
@@ -41,6 +44,16 @@ fn main() -> ExitCode {
                 let unit = gemm::GemmSubject::unit_of(shape, format);
                 plan.add(id, Part::Compute, unit, move || {
                     gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, format, rand::random())
+                });
+                let worth =
+                    |gpu: &Rc<Gpu>| gemm::worth_expanding(gpu.architecture(), shape, format);
+                if !gpu.as_ref().is_ok_and(worth) {
+                    continue;
+                }
+                let product = gemm::Product::WeightOnly(format);
+                let id = gemm::GemmSubject::metric_id(shape, product, GPU);
+                plan.add(id, Part::Compute, unit, move || {
+                    gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, product, rand::random())
                 });
             }
             for numbers in cublaslt::Numbers::ALL {

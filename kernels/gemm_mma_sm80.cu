@@ -1,8 +1,8 @@
 // C = A B^T on mma.sync: c[i, j] = sum over k of a[i, k] b[j, k], times the rows' scales where the format has them.
 //
-//   a, b        m and n rows of `pitch` bytes, a multiple of 16, zero from k's last element on; bf16, int8, fp8 E4M3, or
-//               E2M1 two a byte, low nibble first
-//   a_scale     int8, fp8: one f32 a row. mxfp8, mxfp4: one E8M0 byte per 32 elements, rows of pitch / 32 or pitch / 16
+//   a, b        m and n rows of a_pitch = b_pitch bytes, a multiple of 16, zero from k's last element on; bf16, int8, fp8
+//               E4M3, or E2M1 two a byte, low nibble first
+//   a_scale     int8, fp8: one f32 a row. mxfp8, mxfp4: one E8M0 byte per 32 elements, rows of a_pitch / 32 or / 16
 //   b_scale     bytes, padded to a multiple of 16 with bytes that are not NaN (255). bf16: not read
 //   c           m x n f32, row-major
 //   partial     gridDim.y > 1: gridDim.x * gridDim.y * TILE_M * TILE_N words
@@ -14,67 +14,17 @@
 // Why this shape: a block keeps STAGES - 1 stages of ROW_BYTES of each of its rows on their way by cp.async, so that
 // memory's latency is never waited for; while the tensor cores work on one 32-byte step, ldmatrix fetches the next, so
 // that neither is shared memory's. A warp reads (WARP_M + WARP_N) x 32 bytes for WARP_M x WARP_N x 32: the larger, the fewer
-// bytes an operation, up to what registers hold. Blocks that run together take GROUP rows of tiles, so that they share
-// rows of both operands in L2. Few tiles and a long k: gridDim.y blocks share a tile, and the last to arrive adds up.
-// With TILE_M = 16 it is the decode kernel: all of A's rows in one tile, so that B streams through once.
+// bytes an operation, up to what registers hold. Few tiles and a long k: gridDim.y blocks share a tile, and the last to
+// arrive adds up. With TILE_M = 16 it is the decode kernel: all of A's rows in one tile, so that B streams through once.
 //
 // Traffic: a and b once for each n / TILE_N and m / TILE_M, less what L2 keeps; c once.
-struct Operands {
-    const unsigned char *a, *b, *a_scale, *b_scale;
-    int m, n, pitch;
-};
-
 #include "gemm_mma_tile.cuh"
-
-constexpr int GROUP = 8;
-
-// First row and column of this block's tile.
-__device__ __forceinline__ int2 tile_origin(int m, int n) {
-    const int rows = (m + TILE_M - 1) / TILE_M, columns = (n + TILE_N - 1) / TILE_N;
-    const int group = blockIdx.x / (GROUP * columns), within = blockIdx.x % (GROUP * columns);
-    const int height = min(GROUP, rows - group * GROUP);
-    return make_int2((group * GROUP + within % height) * TILE_M, within / height * TILE_N);
-}
-
-// Adds up the parts of this block's tile. False in all blocks of the tile but the last to arrive.
-__device__ __forceinline__ bool add_parts(Sum (&sums)[M_STEPS][N_STEPS][4], uint4* partial, unsigned int* arrived) {
-    constexpr int WORDS = M_STEPS * N_STEPS;
-    const size_t part = (size_t)gridDim.x * WORDS * THREADS;
-    uint4* mine = partial + (size_t)blockIdx.x * WORDS * THREADS + threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < WORDS; ++i) {
-        mine[blockIdx.y * part + i * THREADS] = *reinterpret_cast<uint4*>(sums[i / N_STEPS][i % N_STEPS]);
-    }
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last = atomicAdd(arrived + blockIdx.x, 1) == gridDim.y - 1;
-        if (last) arrived[blockIdx.x] = 0;
-    }
-    __syncthreads();
-    if (!last) return false;
-    __threadfence();
-    // In the order of k, whoever came last: the same bits in every run.
-#pragma unroll
-    for (int i = 0; i < WORDS; ++i) {
-        Sum(&sum)[4] = sums[i / N_STEPS][i % N_STEPS];
-        for (int e = 0; e < 4; ++e) sum[e] = 0;
-#pragma unroll 1
-        for (int y = 0; y < gridDim.y; ++y) {
-            const uint4 word = __ldcg(mine + y * part + i * THREADS);
-            const Sum(&other)[4] = reinterpret_cast<const Sum(&)[4]>(word);
-            for (int e = 0; e < 4; ++e) sum[e] += other[e];
-        }
-    }
-    return true;
-}
 
 // Scales the sums and writes those that are in C.
 __device__ __forceinline__ void store(const Sum (&sums)[M_STEPS][N_STEPS][4], const Operands& of, int2 origin, float* c) {
     const int lane = threadIdx.x % 32;
-    const int first_row = origin.x + Fragments::warp_m() + lane / 4;
-    const int first_column = origin.y + Fragments::warp_n() + lane % 4 * 2;
+    const int first_row = origin.x + warp_m() + lane / 4;
+    const int first_column = origin.y + warp_n() + lane % 4 * 2;
     const float *row_scale = reinterpret_cast<const float*>(of.a_scale),
                 *column_scale = reinterpret_cast<const float*>(of.b_scale);
 #pragma unroll
@@ -102,11 +52,6 @@ __device__ __forceinline__ void store(const Sum (&sums)[M_STEPS][N_STEPS][4], co
     }
 }
 
-// The stage that follows in the ring.
-__device__ __forceinline__ unsigned int after(unsigned int stage) {
-    return stage == (STAGES - 1) * STAGE_BYTES ? 0 : stage + STAGE_BYTES;
-}
-
 extern "C" __global__ void __launch_bounds__(THREADS)
 gemm_mma(Operands of, float* __restrict__ c, uint4* partial, unsigned int* arrived) {
     extern __shared__ __align__(1024) unsigned char stages[];
@@ -114,19 +59,19 @@ gemm_mma(Operands of, float* __restrict__ c, uint4* partial, unsigned int* arriv
     const int2 origin = tile_origin(of.m, of.n);
 
     // This block's part of k, in stages.
-    const int all = (of.pitch + ROW_BYTES - 1) / ROW_BYTES;
+    const int all = (of.a_pitch + ROW_BYTES - 1) / ROW_BYTES;
     const int begin = (int)((long long)all * blockIdx.y / gridDim.y);
     const int end = (int)((long long)all * (blockIdx.y + 1) / gridDim.y);
-    Copier copier(of, origin, begin * ROW_BYTES, min(end * ROW_BYTES, of.pitch), shared);
+    Copier copier(of, origin, begin * ROW_BYTES, min(end * ROW_BYTES, of.a_pitch), shared);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; ++s) copier.next(s * STAGE_BYTES);
 
     // What a lane's ldmatrix reads of stage 0: of A rows 0-15 at the step's first chunk, then at its second; of B rows 0-7 at
     // both, then rows 8-15.
     const int lane = threadIdx.x % 32;
-    const unsigned int a_at = shared + Fragments::warp_m() * ROW_BYTES + permuted(lane % 16, lane / 16);
+    const unsigned int a_at = shared + warp_m() * ROW_BYTES + permuted(lane % 16, lane / 16);
     const unsigned int b_at =
-        shared + A_BYTES + Fragments::warp_n() * ROW_BYTES + permuted(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+        shared + A_BYTES + warp_n() * ROW_BYTES + permuted(lane % 8 + lane / 16 * 8, lane / 8 % 2);
     const unsigned int scale_at = shared + A_BYTES + B_BYTES + 4 * lane;
 
     Sum sums[M_STEPS][N_STEPS][4] = {};
@@ -144,7 +89,7 @@ gemm_mma(Operands of, float* __restrict__ c, uint4* partial, unsigned int* arriv
                 copy_async_wait<STAGES - 2>();
                 __syncthreads();
                 write = read;
-                read = after(read);
+                read = next_stage<STAGE_BYTES>(read);
             }
             fragments[(step + 1) % 2].load(a_at + read, b_at + read, scale_at + read, (step + 1) % K_STEPS);
             if (step == 0) copier.next(write);

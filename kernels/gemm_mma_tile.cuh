@@ -7,12 +7,11 @@
 // hold them (ptx/mma_scaled.cuh): lane l has row l / 4 + 8 (l % 4), for A and B alike.
 #pragma once
 #include "gemm_mma_format.cuh"
+#include "gemm_block.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/memory.cuh"
 
-constexpr int THREADS = 32 * WARPS_M * WARPS_N;
-constexpr int WARP_M = TILE_M / WARPS_M, WARP_N = TILE_N / WARPS_N;
 constexpr int M_STEPS = WARP_M / 16, N_STEPS = WARP_N / 8, K_STEPS = ROW_BYTES / 32;
 
 constexpr int CHUNKS = ROW_BYTES / 16;              // of a row
@@ -56,19 +55,19 @@ struct Copier {
         const int chunk = threadIdx.x % CHUNKS;
         row = threadIdx.x / CHUNKS;
         left = end - begin - 16 * chunk;
-        a = of.a + (size_t)origin.x * of.pitch + begin;
-        b = of.b + (size_t)origin.y * of.pitch + begin;
+        a = of.a + (size_t)origin.x * of.a_pitch + begin;
+        b = of.b + (size_t)origin.y * of.a_pitch + begin;
         to = shared + permuted(row, chunk);
 #pragma unroll
         for (int i = 0; i < A_COPIES; ++i) {
-            a_offset[i] = min(row + i * ROWS_AT_ONCE, of.m - 1 - origin.x) * of.pitch + 16 * chunk;
+            a_offset[i] = min(row + i * ROWS_AT_ONCE, of.m - 1 - origin.x) * of.a_pitch + 16 * chunk;
         }
 #pragma unroll
         for (int i = 0; i < B_COPIES; ++i) {
-            b_offset[i] = min(row + i * ROWS_AT_ONCE, of.n - 1 - origin.y) * of.pitch + 16 * chunk;
+            b_offset[i] = min(row + i * ROWS_AT_ONCE, of.n - 1 - origin.y) * of.a_pitch + 16 * chunk;
         }
         if constexpr (BLOCK_BYTES > 0) {
-            const int pitch = (of.pitch / BLOCK + 15) / 16 * 16;
+            const int pitch = (of.a_pitch / BLOCK + 15) / 16 * 16;
             a_scale = of.a_scale + (size_t)origin.x * pitch + begin / BLOCK;
             b_scale = of.b_scale + (size_t)origin.y * pitch + begin / BLOCK;
             scales_to = shared + A_BYTES + B_BYTES + 4 * threadIdx.x;
@@ -154,8 +153,4 @@ struct Fragments {
             }
         }
     }
-
-    // First row and column of this warp in the block's tile.
-    static __device__ __forceinline__ int warp_m() { return threadIdx.x / 32 / WARPS_N * WARP_M; }
-    static __device__ __forceinline__ int warp_n() { return threadIdx.x / 32 % WARPS_N * WARP_N; }
 };

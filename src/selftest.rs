@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::cuda::attention::AttentionSubject;
-use crate::cuda::gemm::{GemmSubject, paths};
+use crate::cuda::gemm::{GemmSubject, Product, paths, worth_expanding};
 use crate::cuda::{Gpu, launch, peak, vram};
 use crate::measure::{Plan, Profile};
 use crate::number::Format;
@@ -56,7 +56,11 @@ pub fn plan(ordinal: usize) -> Result<Plan> {
     peak::plan(&mut plan, ordinal);
     for format in Format::MAIN {
         for (m, n, k) in PRODUCTS {
-            products(&mut plan, &gpu, ordinal, Gemm::new(m, n, k), format);
+            let problem = Gemm::new(m, n, k);
+            products(&mut plan, &gpu, ordinal, problem, format.into());
+            if worth_expanding(gpu.architecture(), problem, format) {
+                products(&mut plan, &gpu, ordinal, problem, Product::WeightOnly(format));
+            }
         }
         for problem in ATTENTIONS {
             let id = AttentionSubject::metric_id(&problem, format, ordinal);
@@ -70,22 +74,22 @@ pub fn plan(ordinal: usize) -> Result<Plan> {
 }
 
 /// `problem` by every kernel and tile that the device has for it.
-fn products(plan: &mut Plan, gpu: &Rc<Gpu>, ordinal: usize, problem: Gemm, format: Format) {
-    let id = GemmSubject::metric_id(problem, format, ordinal);
-    let unit = GemmSubject::unit_of(problem, format);
-    let count = match paths(gpu, problem, format) {
+fn products(plan: &mut Plan, gpu: &Rc<Gpu>, ordinal: usize, problem: Gemm, product: Product) {
+    let id = GemmSubject::metric_id(problem, product, ordinal);
+    let unit = GemmSubject::unit_of(problem, product);
+    let count = match paths(gpu, problem, product) {
         Ok(paths) => paths.len(),
         Err(error) => return plan.skip(id, Part::Compute, unit, error.to_string()),
     };
     for index in 0..count {
         let gpu = Rc::clone(gpu);
-        let name = paths(&gpu, problem, format).map(|paths| paths[index].name());
+        let name = paths(&gpu, problem, product).map(|paths| paths[index].name());
         let id = MetricId::new([id.as_str(), &name.unwrap_or_default()]);
         plan.add(id, Part::Compute, unit, move || {
-            let path = paths(&gpu, problem, format)?.into_iter().nth(index);
+            let path = paths(&gpu, problem, product)?.into_iter().nth(index);
             let path = path.ok_or_else(|| Error::Unavailable("the path is gone".into()))?;
             let seed = rand::random();
-            GemmSubject::with_paths(gpu, ordinal, problem, format, seed, vec![path])
+            GemmSubject::with_paths(gpu, ordinal, problem, product, seed, vec![path])
         });
     }
 }

@@ -83,7 +83,7 @@ fn mxfp4_takes_every_scale_from_its_block() {
             let mma = Mma { tile, format: Format::Mxfp4, parts: 1 };
             let mut operands = Operands {
                 problem: PROBLEM,
-                format: Format::Mxfp4,
+                product: Format::Mxfp4.into(),
                 a: DeviceMatrix::upload(&gpu, &a, 1).expect("uploaded"),
                 b: DeviceMatrix::upload(&gpu, &b, 1).expect("uploaded"),
                 c: gpu.stream().clone_htod(&vec![f32::NAN; 150 * 140]).expect("allocated"),

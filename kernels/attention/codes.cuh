@@ -11,29 +11,12 @@
 // saves the transposing load. The order in which `along` takes the elements of a word is its own; queries go the same
 // way, so that the sum does not notice.
 #pragma once
-#include "ptx/arithmetic.cuh"
+#include "codes.cuh"
 
 constexpr int BITS = FORMAT == 0 ? 16 : FORMAT == 3 ? 4 : 8;
 // Registers that one word of a row, and one pair of words of two rows, become.
 [[maybe_unused]] constexpr int ALONG = 16 / BITS;
 [[maybe_unused]] constexpr int ACROSS = 32 / BITS;
-
-constexpr unsigned int BF16_ONE = 0x3f803f80;
-constexpr unsigned int BF16_MINUS_ZERO = 0x80008000;
-constexpr unsigned int BF16_TWO_64 = 0x5f805f80;
-
-// The factor of an E8M0 scale for `e2m1`: 2^(code - 127) x 2^126 x 2^-64, as bf16.
-__device__ __forceinline__ unsigned int e2m1_factor(unsigned int code) { return min(code + 62u, 255u) << 7; }
-
-// Two int8 codes in the low bytes of the halves: 128 + low 7 bits, less 128, or 256 where the sign is set.
-__device__ __forceinline__ unsigned int int8_codes(unsigned int w) {
-    return fma_bf16x2((w & 0x007f007f) | 0x43004300, BF16_ONE, (w & 0x00800080) | 0xc300c300);
-}
-
-// Two E4M3 codes in the high bytes of the halves: exponent and mantissa to their places, then 2^(127 - 7).
-__device__ __forceinline__ unsigned int e4m3_codes(unsigned int w) {
-    return fma_bf16x2(((w >> 4) & 0x07f007f0) | (w & 0x80008000), 0x7b807b80, BF16_MINUS_ZERO);
-}
 
 // Nibble K of each half: exponent and mantissa to their places, then the factor of the block.
 template <int K>

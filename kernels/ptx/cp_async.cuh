@@ -21,6 +21,14 @@ __device__ __forceinline__ void copy_async_4(unsigned int to, const void* from, 
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
+// BYTES bytes, 4, 8 or 16; zeros after the first `bytes`.
+template <int BYTES>
+__device__ __forceinline__ void copy_async(unsigned int to, const void* from, int bytes) {
+    if constexpr (BYTES == 4) copy_async_4(to, from, bytes);
+    if constexpr (BYTES == 8) copy_async_8(to, from, bytes);
+    if constexpr (BYTES == 16) copy_async_16(to, from, bytes);
+}
+
 // Closes the group of copies that this thread issued since the last commit.
 __device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -30,11 +30,26 @@ __device__ __forceinline__ unsigned int load_shared(unsigned int address) {
     return v;
 }
 
+// One byte of shared memory, by its 32-bit address.
+__device__ __forceinline__ unsigned int load_shared_byte(unsigned int address) {
+    unsigned int v;
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+    return v;
+}
+
 // 8 bytes of shared memory, by their 32-bit address.
 __device__ __forceinline__ float2 load_shared_2(unsigned int address) {
     float2 v;
     asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address) : "memory");
     return v;
+}
+
+// 16 bytes of shared memory, by their 32-bit address.
+__device__ __forceinline__ void load_shared_4(unsigned int (&v)[4], unsigned int address) {
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
+                 : "r"(address)
+                 : "memory");
 }
 
 // 8 bytes to shared memory, by their address there.

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use crate::number::Format;
+
 /// One CUDA C++ file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kernel {
@@ -33,6 +35,12 @@ kernel!(
     "gemm_mma",
     "gemm_mma_sm80.cu",
     "C = A B^T on mma.sync; needs a format and a tile."
+);
+kernel!(
+    GEMM_DEQUANT,
+    "gemm_dequant",
+    "gemm_dequant_sm80.cu",
+    "C = A B^T, A in bf16, B in a narrower format; needs that format and a tile."
 );
 kernel!(
     ATTENTION_DECODE,
@@ -105,6 +113,10 @@ const HEADERS: &[(&str, &str)] = &[
     ("attention/prefill_format.cuh", include_str!("../../kernels/attention/prefill_format.cuh")),
     ("attention/quad.cuh", include_str!("../../kernels/attention/quad.cuh")),
     ("attention/tile.cuh", include_str!("../../kernels/attention/tile.cuh")),
+    ("codes.cuh", include_str!("../../kernels/codes.cuh")),
+    ("gemm_block.cuh", include_str!("../../kernels/gemm_block.cuh")),
+    ("gemm_dequant_format.cuh", include_str!("../../kernels/gemm_dequant_format.cuh")),
+    ("gemm_dequant_tile.cuh", include_str!("../../kernels/gemm_dequant_tile.cuh")),
     ("gemm_mma_format.cuh", include_str!("../../kernels/gemm_mma_format.cuh")),
     ("gemm_mma_tile.cuh", include_str!("../../kernels/gemm_mma_tile.cuh")),
     ("gemm_wgmma_sm90.cuh", include_str!("../../kernels/gemm_wgmma_sm90.cuh")),
@@ -129,6 +141,17 @@ impl Kernel {
     /// This kernel with compile-time constants, such as tile sizes: `#define NAME value` before its first line.
     pub fn with<const N: usize>(self, constants: [(&'static str, u32); N]) -> Build {
         Build { kernel: self, constants: constants.to_vec() }
+    }
+}
+
+/// The macro by which the products choose a format.
+pub fn format_macro(format: Format) -> &'static str {
+    match format {
+        Format::Bf16 => "BF16",
+        Format::Int8 => "INT8",
+        Format::Fp8E4m3 => "FP8",
+        Format::Mxfp4 => "MXFP4",
+        Format::Fp8E5m2 => "FP8_E5M2",
     }
 }
 

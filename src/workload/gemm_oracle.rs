@@ -4,9 +4,9 @@
 //!
 //! With S = sum of |a b| over K, gamma and u as in `workload::rounding`:
 //!
-//! - **bf16, fp8, mxfp4, mxfp8, nvfp4**: gamma(K + 4) S. A product of two elements has at most 16 significant bits, so f32 holds it
-//!   exactly and only the additions round: at most K of them on the way of a term, in any order, in any number of
-//!   partial sums, with or without FMA. The 4 are the row scales of fp8, wherever they are applied. Fewer roundings
+//! - **bf16, fp8, mxfp4, mxfp8, nvfp4**, and of the first three any two: gamma(K + 4) S. A product of two elements has at
+//!   most 16 significant bits, so f32 holds it exactly and only the additions round: at most K of them on the way of a
+//!   term, in any order, in any number of partial sums, with or without FMA. The 4 are the row scales of fp8, wherever they are applied. Fewer roundings
 //!   fit as well: integer dot products within an mxfp4 block are exact, and its scales are powers of two. nvfp4's have 4
 //!   bits each, so that its scaled products have at most 12.
 //!   A unit that cuts off more than f32 would has what [`Sums`] allows on top.
@@ -77,17 +77,24 @@ pub fn verify_gemm_seeded(a: &Matrix, b: &Matrix, c: &[f32], seed: u64) -> Resul
 }
 
 fn verify(a: &Matrix, b: &Matrix, c: &[f32], sums: Sums, seed: u64) -> Result<Verified> {
-    if a.format != b.format || a.columns != b.columns {
+    // Integers are summed as such: with numbers of another kind they have no sum of their own.
+    let integers = a.format == Format::Int8;
+    if integers != (b.format == Format::Int8) || a.columns != b.columns {
         return Err(Error::input(
             format!("A is {} with K = {}, B {} with {}", a.format, a.columns, b.format, b.columns),
-            "Give operands of one format and one K",
+            "Give operands of one K, and int8 with int8 only",
         ));
     }
     let problem = Gemm::new(a.rows, b.rows, a.columns);
     problem.check(a.format)?;
+    problem.check(b.format)?;
     check_length("C", c.len(), problem.m * problem.n)?;
-    let integers = a.format == Format::Int8;
-    Oracle { a, b, c, sums, integers }.verify(problem, a.format.name(), seed)
+    let formats = if a.format == b.format {
+        a.format.to_string()
+    } else {
+        format!("{} by {}", a.format, b.format)
+    };
+    Oracle { a, b, c, sums, integers }.verify(problem, &formats, seed)
 }
 
 /// [`verify_gemm`] of operands in a vendor's format.

@@ -2,13 +2,10 @@
 
 use std::rc::Rc;
 
-use cudarc::driver::sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED_BYTES;
-use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, LaunchConfig, PushKernelArg};
-
+use super::blocks::{Blocks, capability, shared_limit};
 use super::path::{Multiply, Operands, Path};
 use crate::Result;
 use crate::cuda::Gpu;
-use crate::cuda::gpu::driver;
 use crate::cuda::kernels::{self, Build};
 use crate::number::{Format, MX_BLOCK};
 use crate::workload::Gemm;
@@ -37,7 +34,7 @@ impl Tile {
     /// The kernel with this tile.
     pub fn build(self, format: Format) -> Build {
         kernels::GEMM_MMA.with([
-            (macro_name(format), 1),
+            (kernels::format_macro(format), 1),
             ("TILE_M", self.m),
             ("TILE_N", self.n),
             ("ROW_BYTES", self.row_bytes),
@@ -77,25 +74,15 @@ impl Tile {
         plain && (scales || !matches!(format, Format::Mxfp4))
     }
 
-    /// Tiles that cover C.
-    const fn count(self, problem: Gemm) -> u32 {
-        (problem.m.div_ceil(self.m as usize) * problem.n.div_ceil(self.n as usize)) as u32
-    }
-
     /// Stages that cover K.
     const fn depth(self, problem: Gemm, format: Format) -> u32 {
         format.row_bytes(problem.k).div_ceil(self.row_bytes as usize) as u32
     }
-}
 
-/// The macro that chooses a format.
-fn macro_name(format: Format) -> &'static str {
-    match format {
-        Format::Bf16 => "BF16",
-        Format::Int8 => "INT8",
-        Format::Fp8E4m3 => "FP8",
-        Format::Mxfp4 => "MXFP4",
-        Format::Fp8E5m2 => "FP8_E5M2",
+    /// What a launch needs to know, K in `parts`.
+    const fn blocks(self, format: Format, parts: u32) -> Blocks {
+        let Self { m, n, .. } = self;
+        Blocks { m, n, parts, threads: self.threads(), shared_bytes: self.shared_bytes(format) }
     }
 }
 
@@ -181,43 +168,12 @@ impl Mma {
         let fitting =
             tiles.iter().filter(|tile| tile.suits(format) && tile.shared_bytes(format) <= limit);
         let candidates = fitting.flat_map(|&tile| {
-            // As many parts as give each multiprocessor a block, or two; each with K enough to fill the stages.
-            let (tiles, depth) = (tile.count(problem), tile.depth(problem, format));
-            let most = (depth / tile.stages).max(1);
-            let fills: &[u32] = if problem.m <= DECODE_ROWS { &[1, 2] } else { &[1] };
-            let mut parts: Vec<u32> =
-                fills.iter().map(|fill| (fill * multiprocessors / tiles).clamp(1, most)).collect();
-            parts.dedup();
+            let most = tile.depth(problem, format) / tile.stages;
+            let parts = tile.blocks(format, 1).parts_to_try(problem, most, multiprocessors);
             parts.into_iter().map(move |parts| Self { tile, format, parts })
         });
         Ok(candidates.collect())
     }
-
-    /// What the kernel needs besides A, B and C: words of partial sums, counters.
-    const fn workspace(self, problem: Gemm) -> (usize, usize) {
-        if self.parts == 1 {
-            return (1, 1);
-        }
-        let tiles = self.tile.count(problem) as usize;
-        (tiles * (self.parts * self.tile.m * self.tile.n) as usize, tiles)
-    }
-}
-
-/// `90` of `sm_90a`.
-fn capability(architecture: &str) -> u32 {
-    let digits: String = architecture.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(0)
-}
-
-/// Bytes of shared memory that a block can have (CUDA C++ Programming Guide, compute capabilities), less the kernel's
-/// few static ones.
-fn shared_limit(architecture: &str) -> u32 {
-    let kib = match capability(architecture) {
-        80 | 87 => 163,
-        90 | 100 | 103 => 227,
-        _ => 99,
-    };
-    kib * 1024 - 16
 }
 
 impl Path for Mma {
@@ -229,74 +185,11 @@ impl Path for Mma {
     }
 
     fn prepare(&self, gpu: &Rc<Gpu>, operands: &Operands) -> Result<Box<dyn Multiply>> {
-        let kernel = gpu.load(self.tile.build(self.format))?;
-        let shared_bytes = self.tile.shared_bytes(self.format);
-        kernel
-            .set_attribute(SHARED_BYTES, shared_bytes as i32)
-            .map_err(|e| driver("reserve shared memory", e))?;
-        let (partial, arrived) = self.workspace(operands.problem);
-        let zeros = |words| {
-            gpu.stream().alloc_zeros::<u32>(words).map_err(|e| driver("allocate a workspace", e))
-        };
-        Ok(Box::new(Ready {
-            gpu: Rc::clone(gpu),
-            kernel,
-            config: LaunchConfig {
-                grid_dim: (self.tile.count(operands.problem), self.parts, 1),
-                block_dim: (self.tile.threads(), 1, 1),
-                shared_mem_bytes: shared_bytes,
-            },
-            partial: zeros(partial)?,
-            arrived: zeros(arrived)?,
-        }))
-    }
-}
-
-/// `Operands` of the kernel.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Arguments {
-    a: u64,
-    b: u64,
-    a_scale: u64,
-    b_scale: u64,
-    m: i32,
-    n: i32,
-    pitch: i32,
-    padding: i32,
-}
-
-// SAFETY: plain numbers, laid out as the kernel declares them.
-unsafe impl DeviceRepr for Arguments {}
-
-/// The compiled kernel and its workspace.
-struct Ready {
-    gpu: Rc<Gpu>,
-    kernel: CudaFunction,
-    config: LaunchConfig,
-    partial: CudaSlice<u32>,
-    arrived: CudaSlice<u32>,
-}
-
-impl Multiply for Ready {
-    fn enqueue(&mut self, operands: &mut Operands, copy: usize) -> Result<()> {
-        let (a, b) = (&operands.a[copy], &operands.b[copy]);
-        let arguments = Arguments {
-            a: a.codes(&self.gpu),
-            b: b.codes(&self.gpu),
-            a_scale: a.scales(&self.gpu),
-            b_scale: b.scales(&self.gpu),
-            // `Gemm::check` limits every dimension to 2^20.
-            m: a.rows as i32,
-            n: b.rows as i32,
-            pitch: a.pitch as i32,
-            padding: 0,
-        };
-        let mut launch = self.gpu.stream().launch_builder(&self.kernel);
-        launch.arg(&arguments).arg(&mut operands.c).arg(&mut self.partial).arg(&mut self.arrived);
-        // SAFETY: the arguments are those of the kernel's file, sized as it asks, and outlive the launch.
-        unsafe { launch.launch(self.config) }.map_err(|e| driver("launch a GEMM", e))?;
-        Ok(())
+        self.tile.blocks(self.format, self.parts).prepare(
+            gpu,
+            self.tile.build(self.format),
+            operands,
+        )
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use cudarc::driver::CudaSlice;
 
+use super::dequant::Dequant;
 use super::matrix::DeviceMatrix;
 use super::mma::{DECODE_ROWS, Mma};
 use super::wgmma::Wgmma;
@@ -12,12 +13,58 @@ use crate::number::Format;
 use crate::workload::{Gemm, Sums};
 use crate::{Error, Result};
 
+/// In which formats A and B are stored and multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// Both in one format, multiplied as they are.
+    Native(Format),
+    /// A in bf16; B, the weights, in this narrower format, expanded exactly to bf16 on the way to the tensor cores: weight-
+    /// only quantisation (W8A16, W4A16).
+    WeightOnly(Format),
+}
+
+impl Product {
+    /// Format of A.
+    pub const fn activations(self) -> Format {
+        match self {
+            Self::Native(format) => format,
+            Self::WeightOnly(_) => Format::Bf16,
+        }
+    }
+
+    /// Format of B.
+    pub const fn weights(self) -> Format {
+        match self {
+            Self::Native(format) | Self::WeightOnly(format) => format,
+        }
+    }
+
+    /// What the tensor cores multiply.
+    pub const fn multiplied(self) -> Format {
+        self.activations()
+    }
+
+    /// What metrics call it: `mxfp4`, `mxfp4-to-bf16`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Native(format) => format.name().into(),
+            Self::WeightOnly(format) => format!("{format}-to-bf16"),
+        }
+    }
+}
+
+impl From<Format> for Product {
+    fn from(format: Format) -> Self {
+        Self::Native(format)
+    }
+}
+
 /// The operands of one problem in device memory.
 pub struct Operands {
     /// Shape.
     pub problem: Gemm,
-    /// Format of A and B.
-    pub format: Format,
+    /// Formats of A and B.
+    pub product: Product,
     /// Copies of A.
     pub a: Vec<DeviceMatrix>,
     /// Copies of B, as many as of A.
@@ -52,21 +99,38 @@ pub trait Multiply {
     }
 }
 
-/// The kernels that can multiply `problem` in `format` on `gpu`, best guess first.
+/// The kernels that can multiply `problem` on `gpu`, best guess first.
 ///
 /// On sm_90a only those on `wgmma`, which `mma.sync` can't keep up with, except for few rows, where memory is what counts.
 ///
 /// # Errors
 /// [`Error::Unavailable`] with the cause when the chip has no instruction for the format.
-pub fn paths(gpu: &Gpu, problem: Gemm, format: Format) -> Result<Vec<Box<dyn Path>>> {
-    let wgmma = Wgmma::candidates(gpu.architecture(), format);
-    let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(gpu.architecture(), format).is_none();
+pub fn paths(gpu: &Gpu, problem: Gemm, product: Product) -> Result<Vec<Box<dyn Path>>> {
+    let (architecture, multiprocessors) = (gpu.architecture(), gpu.multiprocessors()?);
+    let format = match product {
+        Product::Native(format) => format,
+        Product::WeightOnly(format) => {
+            return Dequant::candidates(architecture, multiprocessors, problem, format)
+                .map(boxed)
+                .map_err(Error::Unavailable);
+        }
+    };
+    let wgmma = Wgmma::candidates(architecture, format);
+    let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(architecture, format).is_none();
     if !wgmma.is_empty() && !few_rows {
         return Ok(boxed(wgmma));
     }
-    Mma::candidates(gpu.architecture(), gpu.multiprocessors()?, problem, format)
+    Mma::candidates(architecture, multiprocessors, problem, format)
         .map(boxed)
         .map_err(Error::Unavailable)
+}
+
+/// Whether weights in `format` are worth expanding on `architecture`: where no `mma.sync` takes the format, unless `wgmma`
+/// does and there are rows enough for it.
+pub fn worth_expanding(architecture: &str, problem: Gemm, format: Format) -> bool {
+    Dequant::expands(format)
+        && Mma::lacks(architecture, format).is_some()
+        && (problem.m <= DECODE_ROWS || Wgmma::candidates(architecture, format).is_empty())
 }
 
 fn boxed<P: Path + 'static>(paths: Vec<P>) -> Vec<Box<dyn Path>> {

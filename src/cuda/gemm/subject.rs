@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::matrix::DeviceMatrix;
-use super::path::{Multiply, Operands, Path, paths};
+use super::path::{Multiply, Operands, Path, Product, paths};
 use crate::cuda::gpu::driver;
 use crate::cuda::{Gate, Gpu};
 use crate::measure::{Elapsed, Rotation, Subject};
@@ -32,14 +32,15 @@ pub struct GemmSubject {
 }
 
 impl GemmSubject {
-    /// Name of the metric of `problem` in `format` on GPU `ordinal`.
-    pub fn metric_id(problem: Gemm, format: Format, ordinal: usize) -> MetricId {
-        MetricId::new(["gemm", &format!("gpu{ordinal}"), format.name(), &problem.to_string()])
+    /// Name of the metric of `problem` on GPU `ordinal`.
+    pub fn metric_id(problem: Gemm, product: impl Into<Product>, ordinal: usize) -> MetricId {
+        let (gpu, product) = (format!("gpu{ordinal}"), product.into().name());
+        MetricId::new(["gemm", &gpu, &product, &problem.to_string()])
     }
 
     /// What it is expressed in: one row streams its weights, several multiply.
-    pub fn unit_of(problem: Gemm, format: Format) -> Unit {
-        match (problem.m, format) {
+    pub fn unit_of(problem: Gemm, product: impl Into<Product>) -> Unit {
+        match (problem.m, product.into().multiplied()) {
             (1, _) => Unit::GigaBytes,
             (_, Format::Int8) => Unit::TeraOps,
             _ => Unit::TeraFlops,
@@ -54,12 +55,13 @@ impl GemmSubject {
         gpu: Rc<Gpu>,
         ordinal: usize,
         problem: Gemm,
-        format: Format,
+        product: impl Into<Product>,
         seed: u64,
     ) -> Result<Self> {
-        problem.check(format)?;
-        let candidates = paths(&gpu, problem, format)?;
-        Self::with_paths(gpu, ordinal, problem, format, seed, candidates)
+        let product = product.into();
+        problem.check(product.weights())?;
+        let candidates = paths(&gpu, problem, product)?;
+        Self::with_paths(gpu, ordinal, problem, product, seed, candidates)
     }
 
     /// [`Self::new`] with the paths to choose from.
@@ -70,19 +72,20 @@ impl GemmSubject {
         gpu: Rc<Gpu>,
         ordinal: usize,
         problem: Gemm,
-        format: Format,
+        product: impl Into<Product>,
         seed: u64,
         candidates: Vec<Box<dyn Path>>,
     ) -> Result<Self> {
-        let bytes = DeviceMatrix::bytes(format, problem.m, problem.k)
-            + DeviceMatrix::bytes(format, problem.n, problem.k);
-        let copies = copies(&gpu, problem, format.name(), bytes)?;
-        let a = Matrix::random(format, problem.m, problem.k, seed)?;
-        let b = Matrix::random(format, problem.n, problem.k, !seed)?;
+        let product = product.into();
+        let bytes = DeviceMatrix::bytes(product.activations(), problem.m, problem.k)
+            + DeviceMatrix::bytes(product.weights(), problem.n, problem.k);
+        let copies = copies(&gpu, problem, &product.name(), bytes)?;
+        let a = Matrix::random(product.activations(), problem.m, problem.k, seed)?;
+        let b = Matrix::random(product.weights(), problem.n, problem.k, !seed)?;
         let outputs = vec![f32::NAN; problem.m * problem.n];
         let operands = Operands {
             problem,
-            format,
+            product,
             a: DeviceMatrix::upload(&gpu, &a, copies)?,
             b: DeviceMatrix::upload(&gpu, &b, copies)?,
             c: gpu.stream().clone_htod(&outputs).map_err(|e| driver("allocate C", e))?,
@@ -165,7 +168,7 @@ impl Trial {
 
 impl Subject for GemmSubject {
     fn metric(&self) -> MetricId {
-        Self::metric_id(self.operands.problem, self.operands.format, self.ordinal)
+        Self::metric_id(self.operands.problem, self.operands.product, self.ordinal)
     }
 
     fn part(&self) -> Part {
@@ -173,27 +176,28 @@ impl Subject for GemmSubject {
     }
 
     fn unit(&self) -> Unit {
-        Self::unit_of(self.operands.problem, self.operands.format)
+        Self::unit_of(self.operands.problem, self.operands.product)
     }
 
     /// With one row the bytes are those of the weights alone: a row of A and of C stays in cache.
     fn work(&self) -> Work {
-        let Operands { problem, format, .. } = self.operands;
+        let Operands { problem, product, .. } = self.operands;
         let flops = problem.flops();
+        let weights = problem.n * product.weights().stored_row_bytes(problem.k);
         if problem.m == 1 {
-            let bytes_read = (problem.n * format.stored_row_bytes(problem.k)) as u64;
-            return Work { flops, bytes_read, ..Work::default() };
+            return Work { flops, bytes_read: weights as u64, ..Work::default() };
         }
+        let activations = problem.m * product.activations().stored_row_bytes(problem.k);
         Work {
             flops,
-            bytes_read: problem.bytes_read(format),
+            bytes_read: (activations + weights) as u64,
             bytes_written: problem.bytes_written(),
             ..Work::default()
         }
     }
 
     fn ceiling(&self) -> Option<Ceiling> {
-        super::ceiling(&self.gpu, self.operands.format, &self.work(), self.unit())
+        super::ceiling(&self.gpu, self.operands.product.multiplied(), &self.work(), self.unit())
     }
 
     fn kernel_path(&self) -> String {

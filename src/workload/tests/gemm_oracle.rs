@@ -216,9 +216,22 @@ fn the_seed_repeats_the_sample() {
 }
 
 #[test]
+fn weights_may_have_a_format_of_their_own() {
+    for format in [Format::Fp8E4m3, Format::Fp8E5m2, Format::Mxfp4] {
+        let (a, _) = operands(Format::Bf16, SMALL);
+        let (_, b) = operands(format, SMALL);
+        let mut c = kernel(&a, &b, ORDERS[2]);
+        verify_gemm(&a, &b, &c).unwrap();
+        c[7] *= 1.0 + 1e-3;
+        let message = wrong(verify_gemm(&a, &b, &c));
+        assert!(message.contains(&format!("in bf16 by {format}")), "{message}");
+    }
+}
+
+#[test]
 fn operands_that_do_not_belong_together_are_refused() {
     let (a, b) = operands(Format::Bf16, SMALL);
-    let (_, other) = operands(Format::Fp8E4m3, SMALL);
+    let (_, other) = operands(Format::Int8, SMALL);
     let (_, longer) = operands(Format::Bf16, Gemm::new(1, 37, 512));
     for b in [&other, &longer] {
         assert!(matches!(verify_gemm(&a, b, &[0.0; 13 * 37]), Err(Error::Input { .. })));
