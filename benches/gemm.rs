@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::GemmSubject;
+use hostdyno::cuda::gemm::Numbers;
 use hostdyno::cuda::{Gpu, cublaslt, gemm};
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
@@ -56,7 +57,13 @@ fn main() -> ExitCode {
                     gemm::GemmSubject::new(Gpu::open(GPU)?, GPU, shape, product, rand::random())
                 });
             }
-            for numbers in cublaslt::Numbers::ALL {
+            let id = gemm::GemmSubject::metric_id(shape, Numbers::MXFP8, GPU);
+            let unit = gemm::GemmSubject::unit_of(shape, Numbers::MXFP8);
+            plan.add(id, Part::Compute, unit, move || {
+                let (gpu, seed) = (Gpu::open(GPU)?, rand::random());
+                gemm::GemmSubject::new(gpu, GPU, shape, Numbers::MXFP8, seed)
+            });
+            for numbers in cublaslt::FORMATS {
                 let id = cublaslt::metric_id(shape, numbers, GPU);
                 let unit = cublaslt::unit_of(shape, numbers);
                 plan.add(id, Part::Compute, unit, move || {

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::cuda::attention::AttentionSubject;
-use crate::cuda::gemm::{GemmSubject, Product, paths, worth_expanding};
+use crate::cuda::gemm::{GemmSubject, Numbers, Product, paths, worth_expanding};
 use crate::cuda::{Gpu, launch, peak, vram};
 use crate::measure::{Plan, Profile};
 use crate::number::Format;
@@ -69,6 +69,9 @@ pub fn plan(ordinal: usize) -> Result<Plan> {
                 AttentionSubject::new(gpu, ordinal, problem, format, rand::random())
             });
         }
+    }
+    for (m, n, k) in PRODUCTS {
+        products(&mut plan, &gpu, ordinal, Gemm::new(m, n, k), Numbers::MXFP8.into());
     }
     Ok(plan)
 }

@@ -4,7 +4,8 @@
 use emulator::driver::{cublaslt_for_children, in_child};
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
-use hostdyno::cuda::cublaslt::{Numbers, subject};
+use hostdyno::cuda::cublaslt::{FORMATS, subject};
+use hostdyno::cuda::gemm::Numbers;
 use hostdyno::measure::Subject;
 use hostdyno::record::{Cache, Unit};
 use hostdyno::workload::Gemm;
@@ -12,7 +13,7 @@ use hostdyno::workload::Gemm;
 /// M, N, K that every format takes: few rows, more rows and blocks than a tile of scales, K of an odd number of blocks.
 const SHAPES: [Gemm; 3] = [Gemm::new(1, 64, 256), Gemm::new(5, 144, 96), Gemm::new(133, 272, 160)];
 
-/// What each chip's library has, of [`Numbers::ALL`], by NVIDIA's tables.
+/// What each chip's library has, of [`FORMATS`], by NVIDIA's tables.
 const CHIPS: [(&str, [bool; 6]); 5] = [
     ("a100", [true, true, false, false, false, false]),
     ("l40s", [true, true, true, false, false, false]),
@@ -28,7 +29,7 @@ fn every_format_that_a_chip_has_is_right_and_every_other_is_named() {
         let environment = [("HOSTDYNO_EMULATED_GPU", model), ("HAS", &has)];
         let ran = in_child(&environment, &[cublaslt_for_children()], || {
             let has = std::env::var("HAS").expect("set above");
-            for (numbers, has) in Numbers::ALL.into_iter().zip(has.chars()) {
+            for (numbers, has) in FORMATS.into_iter().zip(has.chars()) {
                 let gpu = Gpu::open(0).expect("a device");
                 let chip = gpu.architecture().to_owned();
                 for problem in SHAPES {
@@ -92,7 +93,7 @@ fn a_shape_that_the_library_does_not_take_is_skipped_in_its_words() {
     in_child(&[("HOSTDYNO_EMULATED_GPU", "h100")], &[cublaslt_for_children()], || {
         let of = |problem, index: usize| {
             let gpu = Gpu::open(0).expect("a device");
-            subject(gpu, 0, problem, Numbers::ALL[index], 1).map(drop)
+            subject(gpu, 0, problem, FORMATS[index], 1).map(drop)
         };
         assert!(of(Gemm::new(3, 70, 33), 0).is_ok(), "bf16 has no restriction");
         let refused = of(Gemm::new(3, 72, 40), 2).expect_err("fp8 wants 16 bytes");
@@ -105,7 +106,7 @@ fn a_shape_that_the_library_does_not_take_is_skipped_in_its_words() {
 fn a_wrong_product_is_noticed_in_every_format() {
     in_child(&[("HOSTDYNO_EMULATED_GPU", "b200")], &[cublaslt_for_children()], || {
         type Inject = unsafe extern "C" fn(*const std::ffi::c_char) -> i32;
-        for numbers in Numbers::ALL.into_iter().filter(|numbers| numbers.name() != "mxfp4") {
+        for numbers in FORMATS.into_iter().filter(|numbers| numbers.name() != "mxfp4") {
             let gpu = Gpu::open(0).expect("a device");
             let mut subject = subject(gpu, 0, SHAPES[1], numbers, 7).expect("prepared");
             subject.verify().expect("right");
@@ -127,7 +128,7 @@ fn a_device_that_fails_meanwhile_is_an_error_with_its_cause() {
     let faults = [("HOSTDYNO_EMULATED_FAULTS", "ecc@1")];
     in_child(&faults, &[cublaslt_for_children()], || {
         let gpu = Gpu::open(0).expect("a device");
-        let mut subject = subject(gpu, 0, SHAPES[1], Numbers::ALL[0], 7).expect("prepared");
+        let mut subject = subject(gpu, 0, SHAPES[1], FORMATS[0], 7).expect("prepared");
         let error = subject.verify().expect_err("the device failed").to_string();
         assert!(error.contains("uncorrectable ECC error"), "{error}");
     });
@@ -149,7 +150,7 @@ fn without_the_library_the_command_that_installs_it_is_named() {
         }
         // The gate's kernel isn't compiled before the library is asked for: no NVRTC is needed to be told.
         let gpu = Gpu::open(0).expect("a device");
-        let refused = subject(gpu, 0, SHAPES[0], Numbers::ALL[0], 7).map(drop).expect_err("none");
+        let refused = subject(gpu, 0, SHAPES[0], FORMATS[0], 7).map(drop).expect_err("none");
         let message = refused.to_string();
         assert!(matches!(refused, Error::Unavailable(_)), "{message}");
         assert!(message.contains("no cuBLASLt: run `./setup.sh --cublas`"), "{message}");

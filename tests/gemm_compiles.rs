@@ -4,7 +4,7 @@
 mod cubin;
 
 use cubin::audit;
-use hostdyno::cuda::gemm::{Dequant, Mma, Path};
+use hostdyno::cuda::gemm::{Dequant, Mma, Numbers, Path};
 use hostdyno::cuda::nvrtc::{self, Compiled};
 use hostdyno::number::Format;
 use hostdyno::workload::Gemm;
@@ -13,15 +13,24 @@ use hostdyno::workload::Gemm;
 /// `None` where the chip has no instruction for the format.
 ///
 /// The densities are those of other kernels for such a tile, taken with the same method: of Triton 3.9, and for fp8 on
-/// sm_89 and mxfp4 of CUTLASS. Int8 of Triton on sm_80, and fp8 of Triton on sm_89, spill (0.08): there the bf16 kernel's
+/// sm_89 and mxfp4 of CUTLASS; mxfp8 is held to mxfp4's, whose scales it has. Int8 of Triton on sm_80, and fp8 of Triton on sm_89, spill (0.08): there the bf16 kernel's
 /// is asked for, since both multiply as many bytes an instruction.
-const TABLE: [(&str, [Expected; 4]); 6] = [
-    ("sm_80", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
-    ("sm_86", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
-    ("sm_89", [Some((BF16, 0.45)), Some((INT8, 0.45)), Some((FP8, 0.31)), None]),
-    ("sm_90a", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
-    ("sm_100a", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None]),
-    ("sm_120a", [Some((BF16, 0.55)), Some((INT8, 0.53)), Some((FP8, 0.53)), Some((MXFP4, 0.29))]),
+const TABLE: [(&str, [Expected; 5]); 6] = [
+    ("sm_80", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None, None]),
+    ("sm_86", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None, None]),
+    ("sm_89", [Some((BF16, 0.45)), Some((INT8, 0.45)), Some((FP8, 0.31)), None, None]),
+    ("sm_90a", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None, None]),
+    ("sm_100a", [Some((BF16, 0.45)), Some((INT8, 0.45)), None, None, None]),
+    (
+        "sm_120a",
+        [
+            Some((BF16, 0.55)),
+            Some((INT8, 0.53)),
+            Some((FP8, 0.53)),
+            Some((MXFP4, 0.29)),
+            Some((MXFP8, 0.29)),
+        ],
+    ),
 ];
 
 /// Instruction and least density.
@@ -36,11 +45,21 @@ const MXFP4: Instruction = (
     "OMMA.SF.16864.F32.E2M1.E2M1.E8",
 );
 
+const MXFP8: Instruction = (
+    "m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e4m3.f32.ue8m0",
+    "QMMA.SF.16832.F32.E4M3.E4M3.E8",
+);
+
+/// The formats of [`TABLE`].
+fn formats() -> impl Iterator<Item = Numbers> {
+    Format::MAIN.into_iter().map(Numbers::from).chain([Numbers::MXFP8])
+}
+
 /// Compiles every candidate for `few` or many rows; of sm_86 and sm_100a, whose instructions are those of a sibling, the
 /// first of 128 x 128, or the first.
 fn compile(few: bool) {
     for (architecture, instructions) in TABLE {
-        for (format, instruction) in Format::MAIN.into_iter().zip(instructions) {
+        for (format, instruction) in formats().zip(instructions) {
             let problem = Gemm::new(if few { 16 } else { 4096 }, 4096, 4096);
             let candidates = Mma::candidates(architecture, 108, problem, format);
             let Some(((ptx_name, mnemonic), least)) = instruction else {

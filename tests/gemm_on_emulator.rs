@@ -7,7 +7,7 @@ use cudarc::driver::sys;
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
-use hostdyno::cuda::gemm::{GemmSubject, Mma, Path, Tile};
+use hostdyno::cuda::gemm::{GemmSubject, Mma, Numbers, Path, Tile};
 use hostdyno::measure::Subject;
 use hostdyno::number::Format;
 use hostdyno::workload::Gemm;
@@ -48,8 +48,8 @@ fn subject(gpu: &Rc<Gpu>, mma: Mma, problem: Gemm) -> GemmSubject {
 }
 
 /// K that is no multiple of a stage, and for formats that allow it, odd.
-fn odd_k(format: Format, k: usize) -> usize {
-    if format == Format::Mxfp4 { k / 32 * 32 } else { k }
+fn odd_k(format: Numbers, k: usize) -> usize {
+    format.block().map_or(k, |block| k / block * block)
 }
 
 #[test]
@@ -57,9 +57,8 @@ fn every_format_and_tile_is_right_at_every_edge() {
     for model in MODELS {
         let ran = in_child(&[("HOSTDYNO_EMULATED_GPU", model)], &[], || {
             let gpu = Gpu::open(0).expect("a device");
-            let formats =
-                Format::MAIN.into_iter().filter(|&f| Mma::lacks(gpu.architecture(), f).is_none());
-            for format in formats {
+            let formats = Format::MAIN.map(Numbers::from).into_iter().chain([Numbers::MXFP8]);
+            for format in formats.filter(|&f| Mma::lacks(gpu.architecture(), f).is_none()) {
                 // A width that is even, odd, and below one tile; one row; K shorter than the stages, and in parts.
                 let shapes =
                     [(1, 70, 1063, 3), (129, 67, 419, 1), (16, 130, 96, 2), (37, 31, 33, 1)];
@@ -81,7 +80,7 @@ fn every_format_and_tile_is_right_at_every_edge() {
                         panic!("{model} {} of {problem}: {error}", mma.name())
                     });
                     assert_eq!(verified.checked, (m * n) as u64);
-                    if format == Format::Int8 {
+                    if format.integers() {
                         // The sums are integers: all that is lost is the rounding of two scales.
                         assert!(verified.error_over_tolerance <= 1.0);
                     }
@@ -105,7 +104,7 @@ fn operands_are_fetched_once_a_tile_in_whole_sectors() {
         let gpu = Gpu::open(0).expect("a device");
         for format in [Format::Bf16, Format::Int8] {
             let problem = Gemm::new(128, 256, 512);
-            let mma = Mma { tile: TILES[0], format, parts: 1 };
+            let mma = Mma { tile: TILES[0], format: format.into(), parts: 1 };
             let mut subject = subject(&gpu, mma, problem);
             subject.verify().expect("right");
             let row = format.row_bytes(problem.k) as u64;
@@ -127,7 +126,7 @@ fn any_schedule_of_warps_gives_the_same() {
         let ran = in_child(&[("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
             let gpu = Gpu::open(0).expect("a device");
             for (tile, parts) in [(TILES[0], 1), (TILES[1], 3), (TILES[2], 2)] {
-                let mma = Mma { tile, format: Format::Bf16, parts };
+                let mma = Mma { tile, format: Format::Bf16.into(), parts };
                 subject(&gpu, mma, Gemm::new(67, 66, 700)).verify().expect("right");
             }
         });

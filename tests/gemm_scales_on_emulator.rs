@@ -2,11 +2,10 @@
 //! one element of B times one scale of each operand. A product of random operands can't tell a k order that is wrong in A
 //! and B alike; this can, and it names the row, the column and the block whose scale was mistaken.
 
-use cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 use emulator::driver::in_child;
-use hostdyno::cuda::gemm::{DeviceMatrix, Mma, Operands, Path, Tile};
-use hostdyno::cuda::{Gpu, kernels};
-use hostdyno::number::{E2M1_VALUES, E4M3, Format, MX_BLOCK, Matrix, Scales};
+use hostdyno::cuda::Gpu;
+use hostdyno::cuda::gemm::{DeviceMatrix, Mma, Numbers, Operands, Path, Tile};
+use hostdyno::number::{BlockMatrix, E2M1_VALUES, E4M3, Format, MX_BLOCK, Matrix, Scales};
 use hostdyno::workload::Gemm;
 
 /// The chip with block scales.
@@ -30,9 +29,9 @@ fn power(code: u8) -> f32 {
     2f32.powi(i32::from(code) - 127)
 }
 
-fn scales(rows: usize) -> Scales {
+fn scales(rows: usize) -> Vec<u8> {
     let blocks = PROBLEM.k / MX_BLOCK;
-    Scales::PerBlock((0..rows * blocks).map(|i| scale(i / blocks, i % blocks)).collect())
+    (0..rows * blocks).map(|i| scale(i / blocks, i % blocks)).collect()
 }
 
 /// A code of B that differs between neighbouring columns and k, never zero.
@@ -53,94 +52,76 @@ fn check(c: &[f32], element: impl Fn(u8) -> f32) {
     }
 }
 
-/// A and B of one byte or half a byte an element: A with `one` at [`hot`], B with [`code`].
-fn operands(format: Format, one: u8) -> (Matrix, Matrix) {
+/// Codes of A and B, of one byte or half a byte an element: A with `one` at [`hot`], B with [`code`].
+fn operands(numbers: Numbers, one: u8) -> (Vec<u8>, Vec<u8>) {
     let Gemm { m, n, k } = PROBLEM;
-    let matrix = |rows: usize, code: &dyn Fn(usize, usize) -> u8| {
-        let elements = (0..rows * k).map(|i| code(i / k, i % k));
-        let codes = if format == Format::Mxfp4 {
-            let elements: Vec<u8> = elements.collect();
-            elements.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4).collect()
-        } else {
-            elements.collect()
-        };
-        Matrix { format, rows, columns: k, codes, scales: scales(rows) }
+    let codes = |rows: usize, code: &dyn Fn(usize, usize) -> u8| -> Vec<u8> {
+        let elements: Vec<u8> = (0..rows * k).map(|i| code(i / k, i % k)).collect();
+        if numbers.element_bits() == 8 {
+            return elements;
+        }
+        elements.chunks_exact(2).map(|pair| pair[0] | pair[1] << 4).collect()
     };
-    (matrix(m, &|row, k| if k == hot(row) { one } else { 0 }), matrix(n, &code))
+    (codes(m, &|row, k| if k == hot(row) { one } else { 0 }), codes(n, &code))
+}
+
+/// `codes` in `rows` rows with their [`scale`]s, on the device.
+fn upload(gpu: &Gpu, numbers: Numbers, codes: &[u8], rows: usize) -> Vec<DeviceMatrix> {
+    let (codes, columns) = (codes.to_vec(), PROBLEM.k);
+    let uploaded = match numbers {
+        Numbers::Plain(format) => {
+            let scales = Scales::PerBlock(scales(rows));
+            DeviceMatrix::upload(gpu, &Matrix { format, rows, columns, codes, scales }, 1)
+        }
+        Numbers::Blocked(format) => {
+            let scales = scales(rows);
+            let matrix = BlockMatrix { format, rows, columns, codes, scales };
+            DeviceMatrix::upload_blocked(gpu, &matrix, 1)
+        }
+    };
+    uploaded.expect("uploaded")
+}
+
+/// Runs every one of these tiles on [`operands`] and checks C.
+fn run(numbers: Numbers, tiles: &[Tile], one: u8, element: impl Fn(u8) -> f32) {
+    let gpu = Gpu::open(0).expect("a device");
+    let (a, b) = operands(numbers, one);
+    for &tile in tiles {
+        let mma = Mma { tile, format: numbers, parts: 1 };
+        let mut operands = Operands {
+            problem: PROBLEM,
+            product: numbers.into(),
+            a: upload(&gpu, numbers, &a, PROBLEM.m),
+            b: upload(&gpu, numbers, &b, PROBLEM.n),
+            c: gpu.stream().clone_htod(&vec![f32::NAN; 150 * 140]).expect("allocated"),
+        };
+        let mut ready = mma.prepare(&gpu, &operands).expect("prepared");
+        ready.enqueue(&mut operands, 0).expect("launched");
+        check(&gpu.stream().clone_dtoh(&operands.c).expect("ran"), &element);
+    }
 }
 
 #[test]
 fn mxfp4_takes_every_scale_from_its_block() {
     in_child(&MODEL, &[], || {
-        let gpu = Gpu::open(0).expect("a device");
-        // 0x2 is 1.
-        let (a, b) = operands(Format::Mxfp4, 0x2);
-        for tile in [
+        let tiles = [
             Tile::new(128, 128, 128, 2, (4, 2)),
             Tile::new(64, 64, 64, 3, (2, 2)),
             Tile::new(16, 128, 256, 2, (1, 4)),
-        ] {
-            let mma = Mma { tile, format: Format::Mxfp4, parts: 1 };
-            let mut operands = Operands {
-                problem: PROBLEM,
-                product: Format::Mxfp4.into(),
-                a: DeviceMatrix::upload(&gpu, &a, 1).expect("uploaded"),
-                b: DeviceMatrix::upload(&gpu, &b, 1).expect("uploaded"),
-                c: gpu.stream().clone_htod(&vec![f32::NAN; 150 * 140]).expect("allocated"),
-            };
-            let mut ready = mma.prepare(&gpu, &operands).expect("prepared");
-            ready.enqueue(&mut operands, 0).expect("launched");
-            let c = gpu.stream().clone_dtoh(&operands.c).expect("ran");
-            check(&c, |code| E2M1_VALUES[usize::from(code)]);
-        }
+        ];
+        // 0x2 is 1.
+        run(Format::Mxfp4.into(), &tiles, 0x2, |code| E2M1_VALUES[usize::from(code)]);
     });
 }
 
-/// `Operands` of kernels/gemm_mma_sm80.cu.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Arguments {
-    addresses: [u64; 4],
-    sizes: [i32; 4],
-}
-
-// SAFETY: plain numbers, laid out as the kernel declares them.
-unsafe impl DeviceRepr for Arguments {}
-
-/// No format of the suite yet, so the kernel is launched by hand.
 #[test]
 fn mxfp8_takes_every_scale_from_its_block() {
     in_child(&MODEL, &[], || {
-        let gpu = Gpu::open(0).expect("a device");
-        let (a, b) = operands(Format::Fp8E4m3, E4M3.encode(1.0));
-        let upload = |matrix| DeviceMatrix::upload(&gpu, matrix, 1).expect("uploaded").remove(0);
-        let (a, b) = (upload(&a), upload(&b));
-        let mut c = gpu.stream().clone_htod(&vec![f32::NAN; 150 * 140]).expect("allocated");
-        let mut unused = gpu.stream().alloc_zeros::<u32>(1).expect("allocated");
-        let kernel = gpu.load(kernels::GEMM_MMA.with([
-            ("MXFP8", 1),
-            ("TILE_M", 64),
-            ("TILE_N", 64),
-            ("ROW_BYTES", 128),
-            ("STAGES", 2),
-            ("WARPS_M", 2),
-            ("WARPS_N", 2),
-        ]));
-        let arguments = Arguments {
-            addresses: [a.codes(&gpu), b.codes(&gpu), a.scales(&gpu), b.scales(&gpu)],
-            sizes: [150, 140, a.pitch as i32, 0],
-        };
-        let kernel = kernel.expect("compiled");
-        let mut spare = unused.clone();
-        let mut launch = gpu.stream().launch_builder(&kernel);
-        launch.arg(&arguments).arg(&mut c).arg(&mut unused).arg(&mut spare);
-        let config = LaunchConfig {
-            grid_dim: (9, 1, 1),
-            block_dim: (128, 1, 1),
-            shared_mem_bytes: 2 * 128 * (128 + 4),
-        };
-        // SAFETY: the arguments are those of the kernel's file and outlive the launch.
-        unsafe { launch.launch(config) }.expect("launched");
-        check(&gpu.stream().clone_dtoh(&c).expect("ran"), |code| E4M3.decode(code));
+        let tiles = [
+            Tile::new(64, 64, 128, 2, (2, 2)),
+            Tile::new(128, 128, 128, 2, (4, 2)),
+            Tile::new(16, 128, 256, 2, (1, 4)),
+        ];
+        run(Numbers::MXFP8, &tiles, E4M3.encode(1.0), |code| E4M3.decode(code));
     });
 }

@@ -8,8 +8,9 @@ use cudarc::cublaslt::sys::{
 };
 
 use super::handle::check;
-use super::numbers::{Numbers, Scaling};
+use super::numbers::Scaling;
 use crate::Result;
+use crate::cuda::gemm::Numbers;
 
 /// `CUBLAS_OP_N` and `CUBLAS_OP_T` of cublas_api.h, which cudarc's bindings of cublasLt.h leave out.
 const AS_IT_IS: i32 = 0;

@@ -21,7 +21,7 @@ mod product;
 mod swizzle;
 
 pub use handle::{Handle, version};
-pub use numbers::Numbers;
+pub use numbers::FORMATS;
 pub use product::{Product, metric_id, subject, unit_of};
 pub use swizzle::swizzle;
 

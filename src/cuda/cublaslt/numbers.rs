@@ -3,44 +3,20 @@
 use cudarc::cublaslt::sys::cublasLtMatmulMatrixScale_t as ScaleMode;
 use cudarc::cublaslt::sys::{cublasComputeType_t as Compute, cudaDataType_t as Type};
 
-use crate::number::{BlockFormat, Format, MX_BLOCK};
+use crate::cuda::gemm::Numbers;
+use crate::number::{BlockFormat, Format};
 
-/// Format of A and B.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbers {
-    /// One that our kernels multiply too.
-    Plain(Format),
-    /// One that only the library multiplies.
-    Blocked(BlockFormat),
-}
+/// What is asked of the library, in the order in which it is reported.
+pub const FORMATS: [Numbers; 6] = [
+    Numbers::Plain(Format::Bf16),
+    Numbers::Plain(Format::Int8),
+    Numbers::Plain(Format::Fp8E4m3),
+    Numbers::Blocked(BlockFormat::Mxfp8),
+    Numbers::Plain(Format::Mxfp4),
+    Numbers::Blocked(BlockFormat::Nvfp4),
+];
 
 impl Numbers {
-    /// What is asked of the library, in the order in which it is reported.
-    pub const ALL: [Self; 6] = [
-        Self::Plain(Format::Bf16),
-        Self::Plain(Format::Int8),
-        Self::Plain(Format::Fp8E4m3),
-        Self::Blocked(BlockFormat::Mxfp8),
-        Self::Plain(Format::Mxfp4),
-        Self::Blocked(BlockFormat::Nvfp4),
-    ];
-
-    /// Name in metric ids.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain(format) => format.name(),
-            Self::Blocked(format) => format.name(),
-        }
-    }
-
-    /// Bytes of the codes of one row of `columns` elements.
-    pub const fn row_bytes(self, columns: usize) -> usize {
-        match self {
-            Self::Plain(format) => format.row_bytes(columns),
-            Self::Blocked(format) => format.row_bytes(columns),
-        }
-    }
-
     /// Type of the elements of A and B.
     pub(super) const fn data_type(self) -> Type {
         match self {
@@ -63,11 +39,6 @@ impl Numbers {
         }
     }
 
-    /// Whether C holds i32.
-    pub const fn integers(self) -> bool {
-        matches!(self, Self::Plain(Format::Int8))
-    }
-
     /// The ways of scaling that suit, best first.
     pub(super) const fn scalings(self) -> &'static [Scaling] {
         match self {
@@ -79,15 +50,6 @@ impl Numbers {
             Self::Blocked(BlockFormat::Nvfp4) => {
                 &[Scaling::Blocks { mode: ScaleMode::CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3 }]
             }
-        }
-    }
-
-    /// Elements that share a block scale.
-    pub(super) const fn block(self) -> Option<usize> {
-        match self {
-            Self::Plain(Format::Mxfp4) => Some(MX_BLOCK),
-            Self::Plain(_) => None,
-            Self::Blocked(format) => Some(format.block()),
         }
     }
 }

@@ -1,80 +1,52 @@
-//! A and B: on the host for the oracle, on the device as the library takes them.
+//! A and B as the library takes them.
 
-use super::numbers::{Numbers, Scaling};
+use super::numbers::Scaling;
 use super::swizzle::{swizzle, swizzled_bytes};
 use crate::Result;
 use crate::cuda::Gpu;
-use crate::cuda::gemm::DeviceMatrix;
+use crate::cuda::gemm::{DeviceMatrix, Numbers, Operand};
 use crate::number::{BlockMatrix, Matrix, Scales};
-use crate::workload::{Sums, Verified, verify_gemm_blocked, verify_gemm_summed};
 
-/// One operand, K along the row.
-pub(super) enum Operand {
-    /// In a format of ours.
-    Plain(Matrix),
-    /// In one that only the library multiplies.
-    Blocked(BlockMatrix),
+/// Random from `seed`, the same elements as our kernels get; scales that the library can't take are 1.
+///
+/// # Errors
+/// When K does not suit the format.
+pub(super) fn random(
+    numbers: Numbers,
+    scaling: Scaling,
+    (rows, k): (usize, usize),
+    seed: u64,
+) -> Result<Operand> {
+    let mut operand = Operand::random(numbers, rows, k, seed)?;
+    if let (Scaling::None, Operand::Plain(Matrix { scales: Scales::PerRow(scales), .. })) =
+        (scaling, &mut operand)
+    {
+        scales.fill(1.0);
+    }
+    Ok(operand)
 }
 
-impl Operand {
-    /// Random, from `seed`; the same elements as our kernels get. Scales that the library can't take are 1.
-    ///
-    /// # Errors
-    /// When K does not suit the format.
-    pub(super) fn random(
-        numbers: Numbers,
-        scaling: Scaling,
-        (rows, k): (usize, usize),
-        seed: u64,
-    ) -> Result<Self> {
-        match numbers {
-            Numbers::Plain(format) => {
-                let mut matrix = Matrix::random(format, rows, k, seed)?;
-                if let (Scaling::None, Scales::PerRow(scales)) = (scaling, &mut matrix.scales) {
-                    scales.fill(1.0);
-                }
-                Ok(Self::Plain(matrix))
-            }
-            Numbers::Blocked(format) => {
-                BlockMatrix::random(format, rows, k, seed).map(Self::Blocked)
-            }
+/// `operand` on the device, as often as `copies` says, its block scales in the library's order.
+///
+/// # Errors
+/// When the device has no memory for it.
+pub(super) fn upload(operand: &Operand, gpu: &Gpu, copies: usize) -> Result<Vec<DeviceMatrix>> {
+    let (rows, columns, row_bytes, codes) = match operand {
+        Operand::Plain(m) => (m.rows, m.columns, m.format.row_bytes(m.columns), &m.codes),
+        Operand::Blocked(m) => (m.rows, m.columns, m.format.row_bytes(m.columns), &m.codes),
+    };
+    let scales = match operand {
+        Operand::Plain(Matrix { scales: Scales::PerRow(scales), .. }) => {
+            scales.iter().flat_map(|scale| scale.to_le_bytes()).collect()
         }
-    }
-
-    /// On the device, as often as `copies` says.
-    ///
-    /// # Errors
-    /// When the device has no memory for it.
-    pub(super) fn upload(&self, gpu: &Gpu, copies: usize) -> Result<Vec<DeviceMatrix>> {
-        let (rows, columns, row_bytes, codes) = match self {
-            Self::Plain(m) => (m.rows, m.columns, m.format.row_bytes(m.columns), &m.codes),
-            Self::Blocked(m) => (m.rows, m.columns, m.format.row_bytes(m.columns), &m.codes),
-        };
-        let scales = match self {
-            Self::Plain(Matrix { scales: Scales::PerRow(scales), .. }) => {
-                scales.iter().flat_map(|scale| scale.to_le_bytes()).collect()
-            }
-            Self::Plain(Matrix { scales: Scales::PerBlock(scales), .. })
-            | Self::Blocked(BlockMatrix { scales, .. }) => {
-                swizzle(scales, rows, scales.len() / rows)
-            }
-            // It is not read, but an allocation has at least a byte.
-            Self::Plain(Matrix { scales: Scales::None, .. }) => vec![0; 16],
-        };
-        DeviceMatrix::upload_parts(gpu, (rows, columns, row_bytes), codes, &scales, copies)
-    }
-
-    /// Compares `c` with this times `b` transposed.
-    ///
-    /// # Errors
-    /// [`crate::Error::Wrong`] with the first output outside its tolerance.
-    pub(super) fn verify(&self, b: &Self, c: &[f32], sums: Sums) -> Result<Verified> {
-        match (self, b) {
-            (Self::Plain(a), Self::Plain(b)) => verify_gemm_summed(a, b, c, sums),
-            (Self::Blocked(a), Self::Blocked(b)) => verify_gemm_blocked(a, b, c),
-            _ => unreachable!("both are random in one format"),
+        Operand::Plain(Matrix { scales: Scales::PerBlock(scales), .. })
+        | Operand::Blocked(BlockMatrix { scales, .. }) => {
+            swizzle(scales, rows, scales.len() / rows)
         }
-    }
+        // It is not read, but an allocation has at least a byte.
+        Operand::Plain(Matrix { scales: Scales::None, .. }) => vec![0; 16],
+    };
+    DeviceMatrix::upload_parts(gpu, (rows, columns, row_bytes), codes, &scales, copies)
 }
 
 /// Bytes of device memory that one copy of an operand takes.
@@ -86,12 +58,10 @@ pub(super) fn device_bytes(numbers: Numbers, rows: usize, k: usize) -> u64 {
     (rows * numbers.row_bytes(k).next_multiple_of(16) + scales) as u64
 }
 
-/// Bytes of one row with its scales: what the library has to read.
+/// Bytes of one row with the scales that the library takes: what it has to read.
 pub(super) const fn stored_row_bytes(numbers: Numbers, scaling: Scaling, k: usize) -> usize {
-    let scales = match (scaling, numbers.block()) {
-        (Scaling::Rows, _) => size_of::<f32>(),
-        (Scaling::Blocks { .. }, Some(block)) => k / block,
-        _ => 0,
-    };
-    numbers.row_bytes(k) + scales
+    match scaling {
+        Scaling::None => numbers.row_bytes(k),
+        Scaling::Rows | Scaling::Blocks { .. } => numbers.stored_row_bytes(k),
+    }
 }

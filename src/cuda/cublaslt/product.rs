@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::algorithm::{Algorithm, algorithms};
 use super::descriptor::{Description, Layout};
 use super::handle::{Handle, check, version};
-use super::numbers::{Numbers, Scaling};
-use super::operand::{Operand, device_bytes, stored_row_bytes};
+use super::numbers::Scaling;
+use super::operand::{device_bytes, random, stored_row_bytes, upload};
+use crate::cuda::gemm::{Numbers, Operand};
 use crate::cuda::gpu::driver;
 use crate::cuda::timed::{Task, Timed};
 use crate::cuda::{Gate, Gpu, gemm, peak};
@@ -34,11 +35,7 @@ pub fn metric_id(problem: Gemm, numbers: Numbers, ordinal: usize) -> MetricId {
 
 /// What it is expressed in: as our product of the same shape.
 pub fn unit_of(problem: Gemm, numbers: Numbers) -> Unit {
-    let like = match numbers {
-        Numbers::Plain(format) => format,
-        Numbers::Blocked(_) => Format::Mxfp4,
-    };
-    gemm::GemmSubject::unit_of(problem, like)
+    gemm::GemmSubject::unit_of(problem, numbers)
 }
 
 /// A product by cuBLASLt: cold operands, the fastest of the algorithms that its heuristic names.
@@ -93,9 +90,7 @@ impl Product {
         numbers: Numbers,
         seed: u64,
     ) -> Result<Self> {
-        if let Numbers::Plain(format) = numbers {
-            problem.check(format)?;
-        }
+        numbers.check(problem)?;
         let (version, handle) = (version()?, Handle::open(gpu)?);
         let layouts = layouts(problem, numbers)?;
         // Asked first: where there is no algorithm, nothing needs to be quantised and uploaded.
@@ -108,9 +103,9 @@ impl Product {
         let bytes = device_bytes(numbers, problem.m, problem.k)
             + device_bytes(numbers, problem.n, problem.k);
         let copies = gemm::copies(gpu, problem, numbers.name(), bytes)?;
-        let a = Operand::random(numbers, scaling, (problem.m, problem.k), seed)?;
-        let b = Operand::random(numbers, scaling, (problem.n, problem.k), !seed)?;
-        let uploaded = a.upload(gpu, copies)?.into_iter().zip(b.upload(gpu, copies)?);
+        let a = random(numbers, scaling, (problem.m, problem.k), seed)?;
+        let b = random(numbers, scaling, (problem.n, problem.k), !seed)?;
+        let uploaded = upload(&a, gpu, copies)?.into_iter().zip(upload(&b, gpu, copies)?);
         let copies = uploaded.map(|(a, b)| {
             let description = Description::new(numbers, scaling, [b.scales(gpu), a.scales(gpu)])?;
             Ok(Copy { a, b, description })
@@ -256,9 +251,7 @@ impl Task for Product {
             Numbers::Plain(Format::Fp8E4m3) if gpu.architecture().starts_with("sm_12") => {
                 peak::theoretical_blocked(gpu, BlockFormat::Mxfp8)
             }
-            Numbers::Plain(format) => gemm::peak_of(gpu, format),
-            Numbers::Blocked(BlockFormat::Nvfp4) => gemm::peak_of(gpu, Format::Mxfp4),
-            Numbers::Blocked(format) => peak::theoretical_blocked(gpu, format),
+            numbers => gemm::peak_of(gpu, numbers),
         };
         gemm::roofline(gpu, compute, &self.work(), self.unit())
     }

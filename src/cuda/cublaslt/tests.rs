@@ -9,7 +9,7 @@ use cudarc::cublaslt::sys::{
 };
 
 use super::descriptor::{Description, Layout, Preference};
-use super::numbers::{Numbers, Scaling};
+use super::numbers::{FORMATS, Scaling};
 use super::version;
 
 /// Every function of the library that is called.
@@ -75,7 +75,7 @@ fn the_library_takes_and_remembers_every_description() {
         return;
     }
     Preference::new(32 << 20).expect("a workspace");
-    for numbers in Numbers::ALL {
+    for numbers in FORMATS {
         for &scaling in numbers.scalings() {
             let made = Description::new(numbers, scaling, [0x1000, 0x2000]);
             let description =

@@ -2,21 +2,36 @@
 
 use std::rc::Rc;
 
+use super::numbers::Numbers;
 use crate::cuda::{Gpu, peak};
-use crate::number::Format;
+use crate::number::{BlockFormat, Format};
 use crate::record::{Ceiling, Origin, Unit, Work};
 
-/// The lower of both bounds for `work` in `format`, in `unit`: the roofline.
+/// The lower of both bounds for `work` of products in `numbers`, in `unit`: the roofline.
 ///
 /// The tensor cores' is measured where a loop shows their full rate, else the published rate at the highest clock; that of
 /// memory is what its clock and bus allow.
-pub fn ceiling(gpu: &Rc<Gpu>, format: Format, work: &Work, unit: Unit) -> Option<Ceiling> {
-    roofline(gpu, peak_of(gpu, format), work, unit)
+pub fn ceiling(
+    gpu: &Rc<Gpu>,
+    numbers: impl Into<Numbers>,
+    work: &Work,
+    unit: Unit,
+) -> Option<Ceiling> {
+    roofline(gpu, peak_of(gpu, numbers.into()), work, unit)
 }
 
-/// The most that the tensor cores do in `format`: measured where a loop shows their full rate, else published.
-pub(in crate::cuda) fn peak_of(gpu: &Rc<Gpu>, format: Format) -> Option<Ceiling> {
-    peak::measured(gpu, format).or_else(|| peak::theoretical(gpu, format, None))
+/// The most that the tensor cores do in `numbers`: measured where a loop shows their full rate (nvfp4's is mxfp4's), else
+/// published.
+pub(in crate::cuda) fn peak_of(gpu: &Rc<Gpu>, numbers: Numbers) -> Option<Ceiling> {
+    let measured = match numbers {
+        Numbers::Plain(format) => peak::measured(gpu, format),
+        Numbers::Blocked(BlockFormat::Nvfp4) => peak::measured(gpu, Format::Mxfp4),
+        Numbers::Blocked(BlockFormat::Mxfp8) => None,
+    };
+    measured.or_else(|| match numbers {
+        Numbers::Plain(format) => peak::theoretical(gpu, format, None),
+        Numbers::Blocked(format) => peak::theoretical_blocked(gpu, format),
+    })
 }
 
 /// The lower of `compute`, in TFLOP/s (TOP/s), and of what memory allows for `work`, in `unit`.

@@ -2,10 +2,11 @@
 
 use cudarc::driver::{CudaSlice, DevicePtr};
 
+use super::numbers::Numbers;
 use crate::Result;
 use crate::cuda::Gpu;
 use crate::cuda::gpu::driver;
-use crate::number::{Format, Matrix, Scales};
+use crate::number::{BlockMatrix, Matrix, Scales};
 
 /// Bytes to which rows are padded: what asynchronous copies and tensor maps move at least.
 const ALIGNMENT: usize = 16;
@@ -39,6 +40,17 @@ impl DeviceMatrix {
         Self::upload_parts(gpu, shape, &matrix.codes, &scales, copies)
     }
 
+    /// [`Self::upload`] of a block-scaled matrix.
+    ///
+    /// # Errors
+    /// When the device has no memory for it.
+    pub fn upload_blocked(gpu: &Gpu, matrix: &BlockMatrix, copies: usize) -> Result<Vec<Self>> {
+        let row_bytes = matrix.format.row_bytes(matrix.columns);
+        let scales = pad(&matrix.scales, matrix.scales.len() / matrix.rows);
+        let shape = (matrix.rows, matrix.columns, row_bytes);
+        Self::upload_parts(gpu, shape, &matrix.codes, &scales, copies)
+    }
+
     /// Uploads a matrix of (rows, columns, bytes a row of codes), with `scales` as they are.
     ///
     /// # Errors
@@ -68,9 +80,9 @@ impl DeviceMatrix {
     }
 
     /// Bytes of device memory that one copy of a matrix takes.
-    pub fn bytes(format: Format, rows: usize, columns: usize) -> u64 {
-        let pitch = format.row_bytes(columns).next_multiple_of(ALIGNMENT);
-        let stored = format.stored_row_bytes(columns) - format.row_bytes(columns);
+    pub fn bytes(numbers: Numbers, rows: usize, columns: usize) -> u64 {
+        let pitch = numbers.row_bytes(columns).next_multiple_of(ALIGNMENT);
+        let stored = numbers.stored_row_bytes(columns) - numbers.row_bytes(columns);
         (rows * (pitch + stored.next_multiple_of(ALIGNMENT))) as u64
     }
 

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use super::blocks::{Blocks, capability, shared_limit};
+use super::numbers::Numbers;
 use super::path::{Multiply, Operands, Path};
 use crate::Result;
 use crate::cuda::Gpu;
 use crate::cuda::kernels::{self, Build};
-use crate::number::{Format, MX_BLOCK};
+use crate::number::{BlockFormat, Format};
 use crate::workload::Gemm;
 
 /// How a block of threads divides its work: the macros of the kernel.
@@ -32,9 +33,14 @@ impl Tile {
     }
 
     /// The kernel with this tile.
-    pub fn build(self, format: Format) -> Build {
+    pub fn build(self, numbers: impl Into<Numbers>) -> Build {
+        let name = match numbers.into() {
+            Numbers::Plain(format) => kernels::format_macro(format),
+            Numbers::Blocked(BlockFormat::Mxfp8) => "MXFP8",
+            Numbers::Blocked(BlockFormat::Nvfp4) => "NVFP4",
+        };
         kernels::GEMM_MMA.with([
-            (kernels::format_macro(format), 1),
+            (name, 1),
             ("TILE_M", self.m),
             ("TILE_N", self.n),
             ("ROW_BYTES", self.row_bytes),
@@ -50,39 +56,46 @@ impl Tile {
     }
 
     /// Bytes of shared memory a block: STAGES x STAGE_BYTES of the kernel.
-    pub const fn shared_bytes(self, format: Format) -> u32 {
-        // Scales of a block lie in words of four, those of A for 32 rows at least.
-        let scale_bytes = match format {
-            Format::Mxfp4 => self.row_bytes / (MX_BLOCK as u32 / 2),
-            _ => 0,
-        };
+    pub fn shared_bytes(self, numbers: impl Into<Numbers>) -> u32 {
+        // The scales of A are those of 32 rows at least.
+        let scale_bytes = self.scale_bytes(numbers.into());
         let scale_rows = if self.m < 32 { 32 } else { self.m } + self.n;
         self.stages * ((self.m + self.n) * self.row_bytes + scale_rows * scale_bytes)
     }
 
-    /// Whether the kernel can be built with this tile for `format` within its registers: what it asserts, and that a
+    /// Bytes of the scales of one row a stage.
+    fn scale_bytes(self, numbers: Numbers) -> u32 {
+        let block_bytes = numbers.block().map(|block| numbers.row_bytes(block) as u32);
+        block_bytes.map_or(0, |bytes| self.row_bytes / bytes)
+    }
+
+    /// Whether the kernel can be built with this tile for `numbers` within its registers: what it asserts, and that a
     /// warp's 64 x 64 sums leave none for block scales.
-    pub const fn suits(self, format: Format) -> bool {
+    pub fn suits(self, numbers: impl Into<Numbers>) -> bool {
         let (warp_m, warp_n) = (self.m / self.warps.0, self.n / self.warps.1);
         let rows_at_once = self.threads() / (self.row_bytes / 16);
         let plain = rows_at_once.is_multiple_of(8)
             && warp_m.is_multiple_of(16)
             && warp_n.is_multiple_of(16);
-        let scales = warp_n.is_multiple_of(32)
+        let numbers = numbers.into();
+        // Scales lie in words of four.
+        let words = self.scale_bytes(numbers).is_multiple_of(4);
+        let scales = words
+            && warp_n.is_multiple_of(32)
             && (warp_m.is_multiple_of(32) || self.m == 16)
             && warp_m * warp_n < 4096;
-        plain && (scales || !matches!(format, Format::Mxfp4))
+        plain && (scales || numbers.block().is_none())
     }
 
     /// Stages that cover K.
-    const fn depth(self, problem: Gemm, format: Format) -> u32 {
-        format.row_bytes(problem.k).div_ceil(self.row_bytes as usize) as u32
+    const fn depth(self, problem: Gemm, numbers: Numbers) -> u32 {
+        numbers.row_bytes(problem.k).div_ceil(self.row_bytes as usize) as u32
     }
 
     /// What a launch needs to know, K in `parts`.
-    const fn blocks(self, format: Format, parts: u32) -> Blocks {
+    fn blocks(self, numbers: Numbers, parts: u32) -> Blocks {
         let Self { m, n, .. } = self;
-        Blocks { m, n, parts, threads: self.threads(), shared_bytes: self.shared_bytes(format) }
+        Blocks { m, n, parts, threads: self.threads(), shared_bytes: self.shared_bytes(numbers) }
     }
 }
 
@@ -92,7 +105,7 @@ pub struct Mma {
     /// The tile.
     pub tile: Tile,
     /// Format of A and B.
-    pub format: Format,
+    pub format: Numbers,
     /// Blocks that share a tile of C, each with its part of K.
     pub parts: u32,
 }
@@ -126,9 +139,16 @@ const DECODE: [Tile; 6] = [
 pub(super) const DECODE_ROWS: usize = 16;
 
 impl Mma {
-    /// Why `architecture` has no such instruction for `format`, or `None` when it does.
-    pub fn lacks(architecture: &str, format: Format) -> Option<String> {
+    /// Why `architecture` has no such instruction for `numbers`, or `None` when it does.
+    pub fn lacks(architecture: &str, numbers: impl Into<Numbers>) -> Option<String> {
         let capability = capability(architecture);
+        let numbers = numbers.into();
+        let format = match numbers {
+            Numbers::Plain(format) => format,
+            Numbers::Blocked(BlockFormat::Nvfp4) => return Some("no kernel for nvfp4".into()),
+            // Both came with the same generation.
+            Numbers::Blocked(BlockFormat::Mxfp8) => Format::Mxfp4,
+        };
         match format {
             Format::Bf16 | Format::Int8 => None,
             Format::Fp8E4m3 if capability < 89 => {
@@ -141,10 +161,10 @@ impl Mma {
             Format::Fp8E4m3 => None,
             Format::Fp8E5m2 => Some("no kernel for fp8-e5m2".into()),
             Format::Mxfp4 if capability < 100 => {
-                Some(format!("no native mxfp4 tensor instruction on {architecture}"))
+                Some(format!("no native {numbers} tensor instruction on {architecture}"))
             }
             Format::Mxfp4 if capability < 120 => Some(format!(
-                "{architecture} multiplies mxfp4 by tcgen05 only, for which there is no kernel yet"
+                "{architecture} multiplies {numbers} by tcgen05 only, for which there is no kernel yet"
             )),
             Format::Mxfp4 => None,
         }
@@ -158,8 +178,9 @@ impl Mma {
         architecture: &str,
         multiprocessors: u32,
         problem: Gemm,
-        format: Format,
+        format: impl Into<Numbers>,
     ) -> Result<Vec<Self>, String> {
+        let format = format.into();
         if let Some(cause) = Self::lacks(architecture, format) {
             return Err(cause);
         }
@@ -206,12 +227,17 @@ mod tests {
         assert_eq!(has(Format::Int8), [true; 6]);
         assert_eq!(has(Format::Fp8E4m3), [false, false, true, false, false, true]);
         assert_eq!(has(Format::Mxfp4), [false, false, false, false, false, true]);
+        let mxfp8 = |chip| Mma::lacks(chip, Numbers::MXFP8);
+        assert_eq!(mxfp8("sm_120a"), None);
+        let cause = mxfp8("sm_89").expect("Ada has none");
+        assert_eq!(cause, "no native mxfp8 tensor instruction on sm_89");
     }
 
     #[test]
     fn every_chip_has_candidates_that_fit_and_fill_it() {
         for chip in ARCHITECTURES {
-            for format in Format::MAIN {
+            let formats = Format::MAIN.map(Numbers::from).into_iter().chain([Numbers::MXFP8]);
+            for format in formats {
                 for m in [1, 16, 17, 4096] {
                     let problem = Gemm::new(m, 2048, 7168);
                     let Ok(candidates) = Mma::candidates(chip, 132, problem, format) else {
@@ -231,9 +257,9 @@ mod tests {
     #[test]
     fn names_tell_kernel_format_tile_and_split() {
         let tile = Tile::new(128, 256, 128, 4, (2, 4));
-        let mma = Mma { tile, format: Format::Bf16, parts: 1 };
+        let mma = Mma { tile, format: Format::Bf16.into(), parts: 1 };
         assert_eq!(mma.name(), "mma.bf16/128x256x64s4");
-        let mma = Mma { tile, format: Format::Mxfp4, parts: 3 };
+        let mma = Mma { tile, format: Format::Mxfp4.into(), parts: 3 };
         assert_eq!(mma.name(), "mma.mxfp4/128x256x256s4/split3");
     }
 }

@@ -7,6 +7,7 @@ use cudarc::driver::CudaSlice;
 use super::dequant::Dequant;
 use super::matrix::DeviceMatrix;
 use super::mma::{DECODE_ROWS, Mma};
+use super::numbers::Numbers;
 use super::wgmma::Wgmma;
 use crate::cuda::Gpu;
 use crate::number::Format;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// Both in one format, multiplied as they are.
-    Native(Format),
+    Native(Numbers),
     /// A in bf16; B, the weights, in this narrower format, expanded exactly to bf16 on the way to the tensor cores: weight-
     /// only quantisation (W8A16, W4A16).
     WeightOnly(Format),
@@ -25,37 +26,38 @@ pub enum Product {
 
 impl Product {
     /// Format of A.
-    pub const fn activations(self) -> Format {
+    pub const fn activations(self) -> Numbers {
         match self {
-            Self::Native(format) => format,
-            Self::WeightOnly(_) => Format::Bf16,
+            Self::Native(numbers) => numbers,
+            Self::WeightOnly(_) => Numbers::Plain(Format::Bf16),
         }
     }
 
     /// Format of B.
-    pub const fn weights(self) -> Format {
+    pub const fn weights(self) -> Numbers {
         match self {
-            Self::Native(format) | Self::WeightOnly(format) => format,
+            Self::Native(numbers) => numbers,
+            Self::WeightOnly(format) => Numbers::Plain(format),
         }
     }
 
     /// What the tensor cores multiply.
-    pub const fn multiplied(self) -> Format {
+    pub const fn multiplied(self) -> Numbers {
         self.activations()
     }
 
     /// What metrics call it: `mxfp4`, `mxfp4-to-bf16`.
     pub fn name(self) -> String {
         match self {
-            Self::Native(format) => format.name().into(),
+            Self::Native(numbers) => numbers.name().into(),
             Self::WeightOnly(format) => format!("{format}-to-bf16"),
         }
     }
 }
 
-impl From<Format> for Product {
-    fn from(format: Format) -> Self {
-        Self::Native(format)
+impl<N: Into<Numbers>> From<N> for Product {
+    fn from(numbers: N) -> Self {
+        Self::Native(numbers.into())
     }
 }
 
@@ -107,20 +109,23 @@ pub trait Multiply {
 /// [`Error::Unavailable`] with the cause when the chip has no instruction for the format.
 pub fn paths(gpu: &Gpu, problem: Gemm, product: Product) -> Result<Vec<Box<dyn Path>>> {
     let (architecture, multiprocessors) = (gpu.architecture(), gpu.multiprocessors()?);
-    let format = match product {
-        Product::Native(format) => format,
+    let numbers = match product {
+        Product::Native(numbers) => numbers,
         Product::WeightOnly(format) => {
             return Dequant::candidates(architecture, multiprocessors, problem, format)
                 .map(boxed)
                 .map_err(Error::Unavailable);
         }
     };
-    let wgmma = Wgmma::candidates(architecture, format);
-    let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(architecture, format).is_none();
+    let wgmma = match numbers {
+        Numbers::Plain(format) => Wgmma::candidates(architecture, format),
+        Numbers::Blocked(_) => Vec::new(),
+    };
+    let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(architecture, numbers).is_none();
     if !wgmma.is_empty() && !few_rows {
         return Ok(boxed(wgmma));
     }
-    Mma::candidates(architecture, multiprocessors, problem, format)
+    Mma::candidates(architecture, multiprocessors, problem, numbers)
         .map(boxed)
         .map_err(Error::Unavailable)
 }

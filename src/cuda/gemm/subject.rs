@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::matrix::DeviceMatrix;
+use super::numbers::Numbers;
+use super::operand::Operand;
 use super::path::{Multiply, Operands, Path, Product, paths};
 use crate::cuda::gpu::driver;
 use crate::cuda::{Gate, Gpu};
 use crate::measure::{Elapsed, Rotation, Subject};
-use crate::number::{Format, Matrix};
+use crate::number::Format;
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
-use crate::workload::{Gemm, Verified, verify_gemm_summed};
+use crate::workload::{Gemm, Verified};
 use crate::{Error, Result};
 
 /// Products that each path is timed for when one is chosen: a round to warm up, and one that counts.
@@ -21,8 +23,8 @@ pub struct GemmSubject {
     gpu: Rc<Gpu>,
     ordinal: usize,
     gate: Gate,
-    a: Matrix,
-    b: Matrix,
+    a: Operand,
+    b: Operand,
     operands: Operands,
     rotation: Rotation,
     chosen: Box<dyn Multiply>,
@@ -42,7 +44,7 @@ impl GemmSubject {
     pub fn unit_of(problem: Gemm, product: impl Into<Product>) -> Unit {
         match (problem.m, product.into().multiplied()) {
             (1, _) => Unit::GigaBytes,
-            (_, Format::Int8) => Unit::TeraOps,
+            (_, Numbers::Plain(Format::Int8)) => Unit::TeraOps,
             _ => Unit::TeraFlops,
         }
     }
@@ -59,7 +61,7 @@ impl GemmSubject {
         seed: u64,
     ) -> Result<Self> {
         let product = product.into();
-        problem.check(product.weights())?;
+        product.weights().check(problem)?;
         let candidates = paths(&gpu, problem, product)?;
         Self::with_paths(gpu, ordinal, problem, product, seed, candidates)
     }
@@ -80,14 +82,14 @@ impl GemmSubject {
         let bytes = DeviceMatrix::bytes(product.activations(), problem.m, problem.k)
             + DeviceMatrix::bytes(product.weights(), problem.n, problem.k);
         let copies = copies(&gpu, problem, &product.name(), bytes)?;
-        let a = Matrix::random(product.activations(), problem.m, problem.k, seed)?;
-        let b = Matrix::random(product.weights(), problem.n, problem.k, !seed)?;
+        let a = Operand::random(product.activations(), problem.m, problem.k, seed)?;
+        let b = Operand::random(product.weights(), problem.n, problem.k, !seed)?;
         let outputs = vec![f32::NAN; problem.m * problem.n];
         let operands = Operands {
             problem,
             product,
-            a: DeviceMatrix::upload(&gpu, &a, copies)?,
-            b: DeviceMatrix::upload(&gpu, &b, copies)?,
+            a: a.upload(&gpu, copies)?,
+            b: b.upload(&gpu, copies)?,
             c: gpu.stream().clone_htod(&outputs).map_err(|e| driver("allocate C", e))?,
         };
         let mut trial = Trial {
@@ -216,7 +218,7 @@ impl Subject for GemmSubject {
         self.chosen.enqueue(&mut self.operands, self.rotation.advance())?;
         stream.memcpy_dtoh(&self.operands.c, &mut outputs).map_err(|e| driver("read C", e))?;
         stream.synchronize().map_err(|e| driver("multiply", e))?;
-        verify_gemm_summed(&self.a, &self.b, &outputs, self.chosen.sums())
+        self.a.verify(&self.b, &outputs, self.chosen.sums())
     }
 
     fn run(&mut self, iterations: u64) -> Result<Elapsed> {
