@@ -6,7 +6,7 @@
 #                       toolkit, else from Python wheels into .cuda/ (ignored by git), so that kernels are compiled in
 #                       tests on hosts without a GPU
 #   cuBLASLt            only with --cublas: NVIDIA's own products, to be measured beside ours on a GPU; from an installed CUDA
-#                       toolkit, else as a Python wheel (about 400 MB to download, 600 MB unpacked) into .cuda/cublas/
+#                       toolkit, else as a Python wheel (about 450 MB to download, 600 MB unpacked) into .cuda/cublas/
 set -euo pipefail
 cd "$(dirname "$0")"
 

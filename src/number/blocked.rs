@@ -23,6 +23,9 @@ pub enum BlockFormat {
 }
 
 impl BlockFormat {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Mxfp8, Self::Nvfp4];
+
     /// Name in metric ids.
     pub const fn name(self) -> &'static str {
         match self {
@@ -236,7 +239,7 @@ mod tests {
 
     #[test]
     fn random_blocks_differ_in_scale_and_depend_on_the_seed_alone() {
-        for format in [BlockFormat::Mxfp8, BlockFormat::Nvfp4] {
+        for format in BlockFormat::ALL {
             let of = |seed| BlockMatrix::random(format, 5, 256, seed).unwrap();
             assert_eq!(of(3), of(3));
             assert_ne!(of(3).codes, of(4).codes);

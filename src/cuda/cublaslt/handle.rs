@@ -22,7 +22,10 @@ impl Handle {
         let mut handle = std::ptr::null_mut();
         // SAFETY: the library writes one handle.
         let status = unsafe { sys::cublasLtCreate(&raw mut handle) };
-        check(status, "be opened on this driver")?;
+        check(
+            status,
+            "be opened (a driver older than the library's CUDA can't run it: `nvidia-smi` shows the driver's)",
+        )?;
         Ok(Self(handle))
     }
 }
@@ -44,7 +47,7 @@ pub fn version() -> Result<String> {
     let present = || unsafe { sys::is_culib_present() };
     if !*LOADED.get_or_init(|| library::find("libcublasLt.so", present)) {
         return Err(Error::Unavailable(
-            "no cuBLASLt: run `./setup.sh --cublas` (downloads about 400 MB), or install a CUDA toolkit and set \
+            "no cuBLASLt: run `./setup.sh --cublas` (downloads about 450 MB), or install a CUDA toolkit and set \
              CUDA_PATH to it"
                 .into(),
         ));

@@ -18,6 +18,7 @@ mod handle;
 mod numbers;
 mod operand;
 mod product;
+mod question;
 mod swizzle;
 
 pub use handle::{Handle, version};

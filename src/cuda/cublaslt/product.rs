@@ -5,14 +5,15 @@ use std::ffi::c_void;
 use std::rc::Rc;
 
 use cudarc::cublaslt::sys;
-use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut};
+use cudarc::driver::{CudaSlice, DevicePtrMut};
 use serde_json::{Value, json};
 
-use super::algorithm::{Algorithm, algorithms};
+use super::algorithm::Algorithm;
 use super::descriptor::{Description, Layout};
 use super::handle::{Handle, check, version};
 use super::numbers::Scaling;
 use super::operand::{device_bytes, random, stored_row_bytes, upload};
+use super::question::{WORKSPACE, choices, layouts};
 use crate::cuda::gemm::{Numbers, Operand};
 use crate::cuda::gpu::driver;
 use crate::cuda::timed::{Task, Timed};
@@ -22,10 +23,6 @@ use crate::number::{BlockFormat, Format};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
 use crate::workload::{Gemm, Sums, Verified};
 use crate::{Error, Result};
-
-/// Bytes of device memory that algorithms may use: what NVIDIA recommends from Hopper on, eight times what it does before
-/// (cuBLAS documentation, `cublasSetWorkspace`).
-const WORKSPACE: usize = 32 << 20;
 
 /// Name of the metric of `problem` in `numbers` on GPU `ordinal`.
 pub fn metric_id(problem: Gemm, numbers: Numbers, ordinal: usize) -> MetricId {
@@ -184,39 +181,6 @@ impl Product {
             _ => Sums::F32,
         }
     }
-}
-
-/// How the library sees B, A and C. It counts columns first: our B[N,K] is its first matrix of K x N, transposed in the
-/// product; our A[M,K] its second, K x M; and our C[M,N] is its N x M.
-fn layouts(Gemm { m, n, k }: Gemm, numbers: Numbers) -> Result<[Layout; 3]> {
-    let (of, (_, _, sum)) = (numbers.data_type(), numbers.sums());
-    // Elements in a row that is padded to 16 bytes.
-    let stride = numbers.row_bytes(k).next_multiple_of(16) * 2 / numbers.row_bytes(2);
-    Ok([Layout::new(of, k, n, stride)?, Layout::new(of, k, m, stride)?, Layout::new(sum, n, m, n)?])
-}
-
-/// The first way of scaling for which the library names algorithms, and those.
-fn choices(
-    gpu: &Gpu,
-    handle: &Handle,
-    numbers: Numbers,
-    [b, a, c]: &[Layout; 3],
-) -> Result<Option<(Scaling, Vec<Algorithm>)>> {
-    // The heuristic wants an address, and does not read it.
-    let scales = gpu.stream().alloc_zeros::<u8>(16).map_err(|e| driver("allocate a scale", e))?;
-    let address = scales.device_ptr(gpu.stream()).0;
-    let mut refused = None;
-    for &scaling in numbers.scalings() {
-        let found = Description::new(numbers, scaling, [address; 2])
-            .and_then(|description| algorithms(handle, &description, [b, a, c], WORKSPACE));
-        match found {
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => return Ok(Some((scaling, found))),
-            // An old library does not know a way of scaling: the next may do.
-            Err(error) => refused = Some(error),
-        }
-    }
-    refused.map_or(Ok(None), Err)
 }
 
 impl Task for Product {

@@ -222,7 +222,8 @@ fn weights_may_have_a_format_of_their_own() {
         let (_, b) = operands(format, SMALL);
         let mut c = kernel(&a, &b, ORDERS[2]);
         verify_gemm(&a, &b, &c).unwrap();
-        c[7] *= 1.0 + 1e-3;
+        // Not a share of the output, which may be next to nothing.
+        c[7] += 0.1;
         let message = wrong(verify_gemm(&a, &b, &c));
         assert!(message.contains(&format!("in bf16 by {format}")), "{message}");
     }

@@ -3,7 +3,7 @@
 //! memory reached in the same run.
 
 use super::{Device, Spot};
-use crate::number::Format;
+use crate::number::{BlockFormat, Format};
 use crate::record::{Interval, MetricRecord, Origin, State, Unit};
 use crate::report::model::Row;
 
@@ -131,7 +131,8 @@ fn operations(metric: &MetricRecord, value: f64) -> Option<f64> {
 /// The format that the path `name` has as a segment; `f32` is none of the suite's formats but a peak's.
 fn format(name: &str) -> Option<&'static str> {
     let known = |segment: &str| {
-        let formats = Format::ALL.iter().map(|format| format.name()).chain(["f32"]);
+        let blocked = BlockFormat::ALL.map(BlockFormat::name);
+        let formats = Format::ALL.map(Format::name).into_iter().chain(blocked).chain(["f32"]);
         formats.into_iter().find(|format| *format == segment)
     };
     name.split('/').find_map(known)
