@@ -2,9 +2,10 @@
 
 use super::error::{Code, Result, ensure, guard, store};
 use super::handle::lock;
-use super::launch::LAST_COUNTERS;
+use super::launch::{COUNTERS_OF, LAST_COUNTERS};
 use super::not_offered::NOT_OFFERED;
 use super::state::{driver, init};
+use crate::machine::Counters;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 
 #[unsafe(no_mangle)]
@@ -157,7 +158,33 @@ unsafe extern "C" fn hostdyno_emulator_inject(plan: *const c_char) -> Code {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn hostdyno_emulator_counters(buffer: *mut c_char, bytes: usize) -> usize {
     let Some(counters) = *lock(&LAST_COUNTERS) else { return 0 };
-    let text = serde_json::to_string(&counters).unwrap_or_default();
+    // SAFETY: as the caller must pass it.
+    unsafe { write_counters(&counters, buffer, bytes) }
+}
+
+/// [`hostdyno_emulator_counters`] of the last launch of `kernel` that ended, whatever has run since; 0 while none has.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn hostdyno_emulator_counters_of(
+    kernel: *const c_char,
+    buffer: *mut c_char,
+    bytes: usize,
+) -> usize {
+    if kernel.is_null() {
+        return 0;
+    }
+    // SAFETY: not null; a C string, as the caller must pass it.
+    let kernel = unsafe { CStr::from_ptr(kernel) }.to_string_lossy();
+    let Some(counters) = lock(&COUNTERS_OF).get(kernel.as_ref()).copied() else { return 0 };
+    // SAFETY: as the caller must pass it.
+    unsafe { write_counters(&counters, buffer, bytes) }
+}
+
+/// Counters as text, as both of these give them.
+///
+/// # Safety
+/// `buffer` is null or valid for `bytes` bytes.
+unsafe fn write_counters(counters: &Counters, buffer: *mut c_char, bytes: usize) -> usize {
+    let text = serde_json::to_string(counters).unwrap_or_default();
     if !buffer.is_null() && bytes > 0 {
         let kept = text.len().min(bytes - 1);
         // SAFETY: the buffer is valid for `bytes` bytes, of which `kept + 1` are written.

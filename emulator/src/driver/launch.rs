@@ -4,12 +4,14 @@ use super::context::Context;
 use super::cost::{self, Picoseconds};
 use super::error::{Code, Result, ensure};
 use super::faults::LaunchFault;
+use super::handle::lock;
 use super::model::{BLOCK_DIMENSIONS, GRID_DIMENSIONS};
 use super::module::Function;
 use super::space::Kind;
 use super::state::{Driver, driver_anywhere};
 use super::stream::Stream;
 use crate::machine::{Counters, Fault, FaultKind, Hooks, LaunchConfig, launch};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -36,6 +38,9 @@ pub struct Request {
 
 /// Counters of the last kernel that ended well, for `hostdyno_emulator_counters`.
 pub static LAST_COUNTERS: Mutex<Option<Counters>> = Mutex::new(None);
+
+/// The same of the last launch of each kernel, by name, for `hostdyno_emulator_counters_of`.
+pub static COUNTERS_OF: Mutex<BTreeMap<String, Counters>> = Mutex::new(BTreeMap::new());
 
 fn volume(dimensions: [u32; 3]) -> u64 {
     dimensions.iter().fold(1, |product, &n| product.saturating_mul(u64::from(n)))
@@ -157,7 +162,8 @@ impl Launch {
         if struck.wrong {
             self.corrupt(driver);
         }
-        *super::handle::lock(&LAST_COUNTERS) = Some(counters);
+        *lock(&LAST_COUNTERS) = Some(counters);
+        lock(&COUNTERS_OF).insert(self.function.declared().name.clone(), counters);
         Ok(cost::kernel(context.device.model, &counters, struck.clock))
     }
 
