@@ -65,6 +65,7 @@ gemm_mma(Operands of, float* __restrict__ c, uint4* partial, unsigned int* arriv
     Copier copier(of, origin, begin * ROW_BYTES, min(end * ROW_BYTES, of.a_pitch), shared);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; ++s) copier.next(s * STAGE_BYTES);
+    opaque(copier.left);  // or the loop would count from before the first stages, at the price of one more addition
 
     // What a lane's ldmatrix reads of stage 0: of A rows 0-15 at the step's first chunk, then at its second; of B rows 0-7 at
     // both, then rows 8-15.

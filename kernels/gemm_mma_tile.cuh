@@ -8,6 +8,7 @@
 #pragma once
 #include "gemm_mma_format.cuh"
 #include "gemm_block.cuh"
+#include "ptx/bits.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/memory.cuh"

@@ -25,9 +25,9 @@ pub struct MainLoop {
 }
 
 impl MainLoop {
-    /// Tensor instructions over all instructions, to the two digits in which the targets are given.
+    /// Tensor instructions over all instructions.
     pub fn density(&self) -> f64 {
-        (100.0 * self.multiplying as f64 / self.instructions as f64).round() / 100.0
+        self.multiplying as f64 / self.instructions as f64
     }
 
     /// Whether every tensor instruction starts with `mnemonic`.
@@ -49,8 +49,7 @@ pub fn audit(cubin: &[u8], threads: u32, name: &str) -> MainLoop {
     let local: Vec<_> = code.instructions.iter().filter(|i| is_local(i)).collect();
     assert!(local.is_empty(), "{name} spills: {local:?}");
     let loops = code.loops().into_iter().filter(|of| of.multiplying > 0);
-    let density = |of: &MainLoop| of.multiplying as f64 / of.instructions as f64;
-    loops.max_by(|a, b| density(a).total_cmp(&density(b))).unwrap_or_else(|| {
+    loops.max_by(|a, b| a.density().total_cmp(&b.density())).unwrap_or_else(|| {
         panic!(
             "{name} has no loop with a tensor instruction in {} instructions",
             code.instructions.len()
