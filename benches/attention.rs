@@ -1,7 +1,8 @@
 //! Attention over a key/value cache in four formats, on the CPU and on the first GPU: decode, there with pages too, and
-//! causal prefill.
+//! causal prefill; where the GPU has no unit for a prefill's format, also with operands that are expanded to bf16.
 
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::AttentionSubject;
@@ -20,6 +21,7 @@ const GPU: usize = 0;
 fn main() -> ExitCode {
     bench("attention", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
         let cpu = CpuCeilings::new()?;
+        let gpu = Gpu::open(GPU);
         for shape in default_attentions(plan.extent()).into_iter().map(|named| named.problem) {
             for format in Format::MAIN {
                 let cpu = cpu.clone();
@@ -42,7 +44,17 @@ fn main() -> ExitCode {
                     let gpu = Gpu::open(GPU)?;
                     attention::AttentionSubject::new(gpu, GPU, shape, format, rand::random())
                 });
-                if shape.phase == Phase::Prefill || shape.latent {
+                let worth = |gpu: &Rc<Gpu>| {
+                    attention::Plan::worth_expanding(&shape, format, gpu.architecture())
+                };
+                if gpu.as_ref().is_ok_and(worth) {
+                    let id = attention::AttentionSubject::expanded_metric_id(&shape, format, GPU);
+                    plan.add(id, Part::Compute, unit, move || {
+                        let (gpu, seed) = (Gpu::open(GPU)?, rand::random());
+                        attention::AttentionSubject::expanded(gpu, GPU, shape, format, seed)
+                    });
+                }
+                if shape.phase == Phase::Prefill {
                     continue;
                 }
                 let id =

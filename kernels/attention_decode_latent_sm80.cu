@@ -2,7 +2,7 @@
 // of the keys themselves; one key/value head serves every query head.
 //
 //   Q        heads rows of QK_DIM codes
-//   K        keys rows of QK_DIM codes
+//   K        keys rows of QK_DIM codes; with pages (PAGE > 0), key s is row pages[s / PAGE] * PAGE + s % PAGE
 //   scales   int8, fp8: one f32 a row; mxfp4: QK_DIM / 32 E8M0 codes a row; bf16: not read
 //   factor   log2(e) / sqrt(D')
 //   partial  gridDim.x x heads rows of V_DIM f32: what each split has summed
@@ -19,7 +19,7 @@
 // codes other than bf16 are converted exactly, once a tile. Weights, times the key's scale, are rounded to bf16.
 //
 // FORMAT, QK_DIM and V_DIM (multiples of 64 and 16 x WARPS_N), ROWS (a multiple of 16 x WARPS_M), KEYS (a multiple of 8 x
-// WARPS_N), STAGES, WARPS_M and WARPS_N are defined by the caller.
+// WARPS_N), STAGES, WARPS_M, WARPS_N and PAGE (0, or a multiple of KEYS) are defined by the caller.
 #include "attention/codes.cuh"
 #include "attention/quad.cuh"
 #include "ptx/cp_async.cuh"
@@ -78,9 +78,18 @@ __device__ __forceinline__ void widen(unsigned char* to, const unsigned char* co
     }
 }
 
-// Starts the copies of a tile into a stage; rows from `valid` on become zeros.
-__device__ __forceinline__ void fetch(unsigned int stage, const unsigned char* k, const unsigned char* scales, int valid) {
+// Row of the first key of a tile, which lies within a page.
+__device__ __forceinline__ long long row_of(const int* pages, int tile) {
+    constexpr int tiles = PAGE > 0 ? PAGE / KEYS : 1;
+    return (PAGE > 0 ? (long long)pages[tile / tiles] * tiles + tile % tiles : tile) * KEYS;
+}
+
+// Starts the copies of a tile into a stage, from its first row on; rows from `valid` on become zeros.
+__device__ __forceinline__ void fetch(unsigned int stage, const unsigned char* k, const unsigned char* scales, long long first,
+                                      int valid) {
     constexpr int pieces = CODES / 16;
+    k += first * CODES;
+    scales += first * SCALE;
 #pragma unroll 2
     for (int i = threadIdx.x; i < KEYS * pieces; i += THREADS) {
         const int row = i / pieces;
@@ -141,7 +150,8 @@ __device__ __forceinline__ void values(unsigned int weights, int row, unsigned i
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
 attention_decode_latent(const unsigned char* __restrict__ q, const unsigned char* __restrict__ q_scales,
                         const unsigned char* __restrict__ k, const unsigned char* __restrict__ k_scales,
-                        float* __restrict__ partial, float2* __restrict__ partial_ml, int heads, int keys, float factor) {
+                        const int* __restrict__ pages, float* __restrict__ partial, float2* __restrict__ partial_ml, int heads,
+                        int keys, float factor) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int warp_m = warp / WARPS_N, warp_n = warp % WARPS_N;
@@ -156,7 +166,7 @@ attention_decode_latent(const unsigned char* __restrict__ q, const unsigned char
     for (int i = 0; i < STAGES - 1; ++i) {
         const int tile = first + i;
         if (tile < last)
-            fetch(base + STAGES_AT + i * STAGE, k + (long long)tile * KEYS * CODES, k_scales + (long long)tile * KEYS * SCALE, keys - tile * KEYS);
+            fetch(base + STAGES_AT + i * STAGE, k, k_scales, row_of(pages, tile), keys - tile * KEYS);
         copy_async_commit();
     }
     widen<ROWS>(shared, q + (long long)head * CODES, q_scales + (long long)head * SCALE, heads - head);
@@ -176,15 +186,16 @@ attention_decode_latent(const unsigned char* __restrict__ q, const unsigned char
         }
 
     int slot = 0;
+    long long next_row = first + STAGES - 1 < last ? row_of(pages, first + STAGES - 1) : 0;
 #pragma unroll 1
     for (int tile = first; tile < last; ++tile) {
         copy_async_wait<STAGES - 2>();
         __syncthreads();  // all see the tile, and have read what is overwritten next: a stage, the tile as bf16, weights
         const int next = tile + STAGES - 1;
         if (next < last)
-            fetch(base + STAGES_AT + (slot == 0 ? STAGES - 1 : slot - 1) * STAGE, k + (long long)next * KEYS * CODES,
-                  k_scales + (long long)next * KEYS * SCALE, keys - next * KEYS);
+            fetch(base + STAGES_AT + (slot == 0 ? STAGES - 1 : slot - 1) * STAGE, k, k_scales, next_row, keys - next * KEYS);
         copy_async_commit();
+        if (next + 1 < last) next_row = row_of(pages, next + 1);  // the table is read by the time it is wanted
         const unsigned char* stage = shared + STAGES_AT + slot * STAGE;
         const float* scales = (const float*)(stage + KEYS * CODES);
         const unsigned int keys_at = base + (FORMAT == 0 ? STAGES_AT + slot * STAGE : TILE_AT);

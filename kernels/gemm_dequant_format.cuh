@@ -24,18 +24,11 @@ constexpr int CODE_WORDS = CODE_BITS / 4;  // that hold eight codes
 // What a block's scale, an E8M0 code, multiplies two codes by.
 __device__ __forceinline__ unsigned int scale_factor(unsigned int code) { return e2m1_factor(code) * 0x10001; }
 
-// Eight codes, those of neighbours in one register: r[i] = codes 2i and 2i + 1.
+// Eight codes, those of neighbours in one register.
 __device__ __forceinline__ void expand(const unsigned int* w, unsigned int factor, unsigned int (&r)[4]) {
 #if defined(FP8)
-#pragma unroll
-    for (int i = 0; i < 4; ++i) r[i] = e4m3_codes(__byte_perm(w[i / 2], 0, i % 2 == 0 ? 0x1404 : 0x3424));
+    expand_e4m3(w, r);
 #else
-    // The codes of byte i to the high nibbles of both halves; sign and magnitude to their places, then the factor.
-    const unsigned int even = w[0] << 4, odd = w[0];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-        const unsigned int pair = __byte_perm(even, odd, (4 + i) << 12 | i << 4);
-        r[i] = fma_bf16x2((pair & 0x80008000) | (pair >> 6 & 0x01c001c0), factor, BF16_MINUS_ZERO);
-    }
+    expand_e2m1(w[0], factor, r);
 #endif
 }

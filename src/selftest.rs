@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::cuda::attention::AttentionSubject;
+use crate::cuda::attention::{self, AttentionSubject};
 use crate::cuda::gemm::{GemmSubject, Numbers, Product, paths, worth_expanding};
 use crate::cuda::{Gpu, launch, peak, vram};
 use crate::measure::{Plan, Profile};
@@ -27,6 +27,9 @@ const ATTENTIONS: [Attention; 6] = [
     attention(Phase::Prefill, 200, 200, (192, 128)),
     Attention { heads: 70, ..DEEPSEEK_R1.decode(1000) },
 ];
+
+/// Keys a page where the cache of a decode has pages.
+const PAGE: usize = 64;
 
 /// Eight query heads on two key/value heads.
 const fn attention(phase: Phase, queries: usize, keys: usize, dims: (usize, usize)) -> Attention {
@@ -64,10 +67,24 @@ pub fn plan(ordinal: usize) -> Result<Plan> {
         }
         for problem in ATTENTIONS {
             let id = AttentionSubject::metric_id(&problem, format, ordinal);
-            let (gpu, unit) = (Rc::clone(&gpu), AttentionSubject::unit_of(&problem));
+            let (device, unit) = (Rc::clone(&gpu), AttentionSubject::unit_of(&problem));
             plan.add(id, Part::Compute, unit, move || {
-                AttentionSubject::new(gpu, ordinal, problem, format, rand::random())
+                AttentionSubject::new(device, ordinal, problem, format, rand::random())
             });
+            if problem.phase == Phase::Decode {
+                let id = AttentionSubject::paged_metric_id(&problem, format, ordinal, PAGE);
+                let gpu = Rc::clone(&gpu);
+                plan.add(id, Part::Compute, unit, move || {
+                    AttentionSubject::paged(gpu, ordinal, problem, format, PAGE, rand::random())
+                });
+            }
+            if attention::Plan::worth_expanding(&problem, format, gpu.architecture()) {
+                let id = AttentionSubject::expanded_metric_id(&problem, format, ordinal);
+                let gpu = Rc::clone(&gpu);
+                plan.add(id, Part::Compute, unit, move || {
+                    AttentionSubject::expanded(gpu, ordinal, problem, format, rand::random())
+                });
+            }
         }
     }
     for (m, n, k) in PRODUCTS {

@@ -1,6 +1,8 @@
 //! Attention on the emulated device: right on every architecture in every format, odd shapes included, without bank
 //! conflicts in the main loops; and what has no kernel says why. It shows no speed.
 
+use std::ffi::{CStr, c_char};
+
 use cudarc::driver::sys;
 use emulator::driver::in_child;
 use hostdyno::Error;
@@ -21,6 +23,20 @@ fn counter(name: &str) -> u64 {
     let used = unsafe {
         let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
         counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
+    };
+    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
+    counters[name].as_u64().expect(name)
+}
+
+/// A counter of the last launch of `kernel`, whatever has run since.
+fn counter_of(kernel: &CStr, name: &str) -> u64 {
+    type Counters = unsafe extern "C" fn(*const c_char, *mut u8, usize) -> usize;
+    let mut text = vec![0; 4096];
+    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
+    let used = unsafe {
+        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters_of\0");
+        let counters = counters.expect("the emulator exports it");
+        counters(kernel.as_ptr(), text.as_mut_ptr(), text.len())
     };
     let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
     counters[name].as_u64().expect(name)
@@ -74,6 +90,20 @@ fn check_paged(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format, page:
     assert!(path.contains(&format!("-page{page}-")), "{path}");
 }
 
+/// [`check`] with operands that are expanded to bf16.
+fn check_expanded(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> AttentionSubject {
+    let prepared = AttentionSubject::expanded(gpu.clone(), 0, problem, format, rand::random());
+    let subject = prepared.unwrap_or_else(|error| panic!("{problem} in {format}: {error}"));
+    let subject = verified(subject);
+    let (metric, path) = (subject.metric().to_string(), subject.kernel_path());
+    assert!(metric.starts_with(&format!("attention/gpu0/{format}-to-bf16/prefill-")), "{metric}");
+    assert!(path.contains(&format!("/mma.bf16/prefill-{format}-to-bf16-")), "{path}");
+    subject
+}
+
+/// Formats that are expanded.
+const EXPANDED: [Format; 2] = [Format::Fp8E4m3, Format::Mxfp4];
+
 fn verified(mut subject: AttentionSubject) -> AttentionSubject {
     subject.verify().unwrap_or_else(|error| panic!("{error}"));
     subject.run(2).expect("timed");
@@ -101,6 +131,11 @@ fn right_on_every_architecture() {
                 check(&gpu, prefill(2, 77, 201, 128, 128), format);
                 check(&gpu, prefill(2, 130, 130, 64, 64), format);
                 check(&gpu, prefill(2, 40, 99, 192, 128), format);
+            }
+            for format in EXPANDED {
+                check_expanded(&gpu, prefill(2, 77, 201, 128, 128), format);
+                check_expanded(&gpu, prefill(2, 130, 130, 64, 64), format);
+                check_expanded(&gpu, prefill(2, 40, 99, 192, 128), format);
             }
         });
         // The child itself has one model.
@@ -149,6 +184,10 @@ fn latent_decode_is_right_in_odd_shapes_whatever_the_schedule() {
                 for (heads, keys) in [(640, 300), (33, 129), (3, 1)] {
                     check(&gpu, latent(heads, keys), format);
                 }
+                // Pages of one tile and of several, the last not full.
+                for (heads, keys, page) in [(640, 130, 64), (33, 70, 32), (3, 5, 16)] {
+                    check_paged(&gpu, latent(heads, keys), format, page);
+                }
             }
         });
         if ran.is_none() {
@@ -176,9 +215,33 @@ fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
     }
 }
 
+#[test]
+fn expanded_prefill_is_right_in_odd_shapes_whatever_the_schedule() {
+    for seed in ["0", "7"] {
+        let model = ("HOSTDYNO_EMULATED_GPU", "a100");
+        let ran = in_child(&[model, ("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            for format in EXPANDED {
+                // One key; blocks of queries that are not full; keys that fill no tile, and several.
+                for (queries, keys) in [(1, 1), (257, 257), (3, 300), (129, 131)] {
+                    for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+                        check_expanded(&gpu, prefill(2, queries, keys, qk_dim, v_dim), format);
+                    }
+                }
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
 /// Extra passes over banks, and what global loads asked for less what sectors they touched: of one attention.
 fn costs(gpu: &std::rc::Rc<Gpu>, problem: Attention, format: Format) -> (u64, i64) {
-    let mut subject = check(gpu, problem, format);
+    costs_of(check(gpu, problem, format))
+}
+
+fn costs_of(mut subject: AttentionSubject) -> (u64, i64) {
     subject.verify().expect("right");
     let touched = 32 * counter("global_load_sectors") as i64;
     (counter("bank_conflicts"), counter("global_load_bytes") as i64 - touched)
@@ -202,6 +265,31 @@ fn main_loop_of_decode_meets_no_bank_twice_and_reads_whole_sectors() {
 }
 
 #[test]
+fn main_loop_of_latent_decode_meets_no_bank_twice_and_reads_the_cache_once_a_block() {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        let kernel = c"attention_decode_latent";
+        // 20 blocks of heads leave seven splits: of one tile of 16 keys each, or of two.
+        let (blocks, short, long) = (20, 7 * 16, 2 * 7 * 16);
+        for format in Format::MAIN {
+            let of = |keys| {
+                let problem = latent(32 * blocks, keys);
+                let prepared = AttentionSubject::new(gpu.clone(), 0, problem, format, 7);
+                prepared.expect("prepared").verify().expect("right");
+                ["bank_conflicts", "global_load_sectors"].map(|name| counter_of(kernel, name))
+            };
+            let (short_of, long_of) = (of(short), of(long));
+            assert_eq!(short_of[0], long_of[0], "{format}: conflicts of further tiles");
+            let row = format.stored_row_bytes(576) as u64;
+            let read = 32 * (long_of[1] - short_of[1]);
+            let cache = blocks as u64 * (long - short) as u64 * row;
+            // A sector of scales is shared by the tiles that end and start in it.
+            assert!(read >= cache && read <= cache + cache / 16, "{format}: {read} of {cache}");
+        }
+    });
+}
+
+#[test]
 fn prefill_meets_no_bank_twice_and_reads_whole_sectors() {
     in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
         let gpu = Gpu::open(0).expect("a device");
@@ -217,6 +305,22 @@ fn prefill_meets_no_bank_twice_and_reads_whole_sectors() {
                     counter("global_store_bytes"),
                     "prefill {format} {qk_dim}/{v_dim}"
                 );
+            }
+        }
+    });
+}
+
+#[test]
+fn expanded_prefill_meets_no_bank_twice_and_reads_whole_sectors() {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "a100")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        for format in EXPANDED {
+            for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+                let problem = prefill(2, 256, 256, qk_dim, v_dim);
+                let (conflicts, wasted) = costs_of(check_expanded(&gpu, problem, format));
+                assert_eq!(conflicts, 0, "{format} {qk_dim}/{v_dim}");
+                // Scales of queries are read by four lanes each: more bytes than there are.
+                assert!(wasted >= 0, "{format} {qk_dim}/{v_dim}: {wasted}");
             }
         }
     });

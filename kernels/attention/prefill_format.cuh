@@ -1,10 +1,11 @@
-// What distinguishes the formats of attention_prefill_sm80.cu: FORMAT 0 is bf16, 1 int8, 2 fp8 E4M3.
+// What distinguishes the formats in which attention_prefill_sm80.cu multiplies: FORMAT 0 is bf16, 1 int8, 2 fp8 E4M3. STORED
+// is the format of its operands: FORMAT, or with FORMAT 0 a narrower one (attention/stored.cuh).
 //
 // Every instruction takes 32 bytes of a row: 16 bf16, 32 int8 or fp8. What the accumulator of the first product gives a
 // thread, scores of the keys 2t and 2t + 1 of eight, is what operand A of the second one wants: of bf16, in this order; of
 // the others, four keys a register, for which the keys 2t, 2t + 1, 2t + 8 and 2t + 9 serve if values come alike.
 //
-// Weights are rounded to FORMAT. Those of int8 and fp8 are scaled so that the largest of a row becomes LEVELS times its
+// Weights are rounded to FORMAT, after their value's scale where there is one. Those of int8 and fp8 are scaled so that the largest of a row becomes LEVELS times its
 // value's scale over the largest such scale, and rounded to the nearest code.
 #pragma once
 #include "ptx/arithmetic.cuh"
@@ -13,6 +14,7 @@
 
 constexpr int ELEMENT = FORMAT == 0 ? 2 : 1;  // bytes
 constexpr int STEP_KEYS = 32 / ELEMENT;       // that one instruction of the second product takes
+constexpr bool SCALED = STORED == 1 || STORED == 2;  // an f32 factor a row
 constexpr float LEVELS = FORMAT == 1 ? 127 : 448;
 // 1.5 x 2^23: a float from which integers up to 2^22 in magnitude differ by their value, bit for bit.
 constexpr float INTEGERS = 12582912;
@@ -53,7 +55,8 @@ __device__ __forceinline__ void pack(const float (*p)[4], const float (*scale)[2
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
         const int n = i / 2 * (STEP_KEYS / 16), h = i % 2 * 2;
-        if constexpr (FORMAT == 0) a[i] = pack_bf16(p[n][h], p[n][h + 1]);
+        if constexpr (FORMAT == 0 && !SCALED) a[i] = pack_bf16(p[n][h], p[n][h + 1]);
+        if constexpr (FORMAT == 0 && SCALED) a[i] = pack_bf16(p[n][h] * scale[n][0], p[n][h + 1] * scale[n][1]);
         if constexpr (FORMAT == 1) {
             unsigned int w[4];
 #pragma unroll

@@ -111,7 +111,9 @@ pub const PEAKS: [Kernel; 7] =
 const HEADERS: &[(&str, &str)] = &[
     ("attention/codes.cuh", include_str!("../../kernels/attention/codes.cuh")),
     ("attention/prefill_format.cuh", include_str!("../../kernels/attention/prefill_format.cuh")),
+    ("attention/prefill_step.cuh", include_str!("../../kernels/attention/prefill_step.cuh")),
     ("attention/quad.cuh", include_str!("../../kernels/attention/quad.cuh")),
+    ("attention/stored.cuh", include_str!("../../kernels/attention/stored.cuh")),
     ("attention/tile.cuh", include_str!("../../kernels/attention/tile.cuh")),
     ("codes.cuh", include_str!("../../kernels/codes.cuh")),
     ("gemm_block.cuh", include_str!("../../kernels/gemm_block.cuh")),

@@ -44,19 +44,30 @@ impl Tile {
     }
 }
 
-/// The plan for `problem`, a decode from a latent cache that suits `format`, on `chip`.
+/// The plan for `problem`, a decode from a latent cache that suits `format`, on `chip`; `page`: keys a page of the cache,
+/// where it has pages.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] with the cause when no kernel computes it.
-pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan> {
+pub fn plan(
+    problem: &Attention,
+    format: Format,
+    chip: Chip<'_>,
+    page: Option<usize>,
+) -> Result<Plan> {
     let &Attention { heads, kv_heads, keys, qk_dim, v_dim, .. } = problem;
     let code = code(format)?;
     if (qk_dim, v_dim) != DIMENSIONS || kv_heads != 1 {
         return Err(missing(&format!("decode from {kv_heads} latents of {qk_dim} and {v_dim}")));
     }
-    let fits = |tile: &Tile| tile.shared_bytes(format) <= chip.shared_bytes;
+    let fits = |tile: &Tile| {
+        let whole = page.is_none_or(|page| page.is_multiple_of(tile.keys));
+        whole && tile.shared_bytes(format) <= chip.shared_bytes
+    };
     let Some(tile) = TILES.into_iter().find(fits) else {
-        return Err(missing(&format!("a latent in {} bytes of shared memory", chip.shared_bytes)));
+        let pages = page.map_or_else(String::new, |keys| format!(" in pages of {keys} keys"));
+        let room = chip.shared_bytes;
+        return Err(missing(&format!("a latent{pages} in {room} bytes of shared memory")));
     };
     let blocks = heads.div_ceil(tile.rows);
     let splits = (chip.multiprocessors as usize / blocks).clamp(1, keys.div_ceil(tile.keys));
@@ -69,7 +80,9 @@ pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan>
         ("STAGES", STAGES as u32),
         ("WARPS_M", tile.warps.0 as u32),
         ("WARPS_N", tile.warps.1 as u32),
+        ("PAGE", page.unwrap_or(0) as u32),
     ];
+    let paged = page.map_or_else(String::new, |keys| format!("-page{keys}"));
     let merge =
         [("V_DIM", v_dim as u32), ("SLICES", SLICES as u32), ("SPLITS", chip.multiprocessors)];
     Ok(Plan {
@@ -79,9 +92,9 @@ pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan>
         threads: (32 * tile.warps.0 * tile.warps.1) as u32,
         shared_bytes: tile.shared_bytes(format) as u32,
         stride: keys.next_multiple_of(PADDING),
-        page: None,
+        page,
         weights: Weights::Bf16.into(),
-        path: format!("mma.bf16/decode-latent-{}-{}x{}", from(format), tile.rows, tile.keys),
+        path: format!("mma.bf16/decode-latent-{}{paged}-{}x{}", from(format), tile.rows, tile.keys),
     })
 }
 
@@ -104,11 +117,22 @@ mod tests {
             for format in Format::MAIN {
                 let architecture = "sm_80";
                 let chip = Chip { architecture, multiprocessors, shared_bytes: shared << 10 };
-                let plan = plan(&DEEPSEEK_R1.decode(8192), format, chip).expect("planned");
+                let plan = plan(&DEEPSEEK_R1.decode(8192), format, chip, None).expect("planned");
                 assert!(plan.path.ends_with(&format!("-{rows}x{keys}")), "{}", plan.path);
                 let blocks = 128 / rows as u32;
                 assert_eq!(plan.grid, ((multiprocessors / blocks).min(8192 / keys), blocks));
             }
         }
+    }
+
+    #[test]
+    fn a_tile_lies_within_a_page() {
+        let chip = Chip { architecture: "sm_90a", multiprocessors: 132, shared_bytes: 227 << 10 };
+        for (page, tile) in [(64, "64x64"), (32, "64x32"), (16, "32x16")] {
+            let plan = plan(&DEEPSEEK_R1.decode(8192), Format::Bf16, chip, Some(page));
+            let path = plan.expect("planned").path;
+            assert!(path.ends_with(&format!("-page{page}-{tile}")), "{path}");
+        }
+        assert!(plan(&DEEPSEEK_R1.decode(8192), Format::Bf16, chip, Some(8)).is_err());
     }
 }

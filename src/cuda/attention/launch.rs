@@ -105,6 +105,7 @@ impl Launch {
         launch.arg(&q.codes).arg(&q.scales).arg(&k.codes).arg(&k.scales);
         match (problem.phase, v) {
             (Phase::Decode, None) => launch
+                .arg(pages)
                 .arg(&mut *partial)
                 .arg(&mut *partial_sums)
                 .arg(&heads)

@@ -1,12 +1,13 @@
 //! Which kernel computes an attention on a chip, with which constants.
 //!
 //! Decode is there for every format of the default tables on every chip: codes become bf16 or f16 exactly in registers
-//! where they are not multiplied as they are, which the name of the kernel path says. Prefill, bound by arithmetic, is there where the format has a tensor instruction:
-//! codes that are converted to bf16 first would not show the format's own rate.
+//! where they are not multiplied as they are, which the name of the kernel path says. Prefill, bound by arithmetic, is there
+//! where the format has a tensor instruction. Where it has none, codes are expanded to bf16 by a plan of its own name
+//! ([`Plan::expanded`]), which does not show the format's own rate.
 
-use super::latent;
+use super::{latent, prefill};
 use crate::cuda::gemm::Mma;
-use crate::cuda::kernels::{ATTENTION_DECODE, ATTENTION_PREFILL, Build};
+use crate::cuda::kernels::{ATTENTION_DECODE, Build};
 use crate::number::{Format, MX_BLOCK};
 use crate::workload::{Attention, Phase, Rounding, Weights};
 use crate::{Error, Result};
@@ -21,12 +22,9 @@ const TILE_KEYS: (usize, usize) = (16, 64);
 /// Stages of a warp's ring at most: more would not read faster.
 const MAX_STAGES: usize = 4;
 /// Bytes of shared memory that a kernel declares besides the dynamic ones, rounded up.
-const STATIC_BYTES: usize = 1 << 10;
+pub(super) const STATIC_BYTES: usize = 1 << 10;
 /// Rows to which the keys of a head are padded in device memory: a multiple of every tile.
-const PADDING: usize = 64;
-
-/// Keys of a prefill in int8 at most: as many weights of 127 and values of -128 fit in a sum of 32 bits.
-const INT8_KEYS: usize = 1 << 17;
+pub(super) const PADDING: usize = 64;
 
 /// What the choice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +70,9 @@ impl Plan {
     pub fn new(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
         problem.check(format)?;
         match problem.phase {
-            Phase::Decode if problem.latent => latent::plan(problem, format, chip),
+            Phase::Decode if problem.latent => latent::plan(problem, format, chip, None),
             Phase::Decode => Self::decode(problem, format, chip, None),
-            Phase::Prefill => Self::prefill(problem, format, chip),
+            Phase::Prefill => prefill::plan(problem, format, chip),
         }
     }
 
@@ -84,10 +82,33 @@ impl Plan {
     /// As [`Plan::new`]; [`Error::Unavailable`] also when no kernel reads such pages.
     pub fn paged(problem: &Attention, format: Format, chip: Chip<'_>, page: usize) -> Result<Self> {
         problem.check(format)?;
-        if problem.phase != Phase::Decode || problem.latent || !PADDING.is_multiple_of(page) {
+        if problem.phase != Phase::Decode || !PADDING.is_multiple_of(page) {
             return Err(missing(&format!("{problem} with pages of {page} keys")));
         }
+        if problem.latent {
+            return latent::plan(problem, format, chip, Some(page));
+        }
         Self::decode(problem, format, chip, Some(page))
+    }
+
+    /// The plan for a prefill whose operands are stored in `format`, fp8 or mxfp4, expanded exactly to bf16 and multiplied as
+    /// such. Weights are rounded to bf16, those of fp8 after their value's scale.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn expanded(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
+        problem.check(format)?;
+        prefill::expanded(problem, format, chip)
+    }
+
+    /// Whether [`Plan::expanded`] is worth a metric: a prefill that no kernel of `architecture` multiplies as it is stored.
+    pub fn worth_expanding(problem: &Attention, format: Format, architecture: &str) -> bool {
+        problem.phase == Phase::Prefill
+            && match format {
+                Format::Fp8E4m3 => Mma::lacks(architecture, format).is_some(),
+                Format::Mxfp4 => true,
+                Format::Bf16 | Format::Int8 | Format::Fp8E5m2 => false,
+            }
     }
 
     /// Splits of the keys in decode.
@@ -149,78 +170,6 @@ impl Plan {
             ),
         })
     }
-
-    fn prefill(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Self> {
-        let &Attention { heads, queries, keys, qk_dim, v_dim, .. } = problem;
-        if let Some(cause) = Mma::lacks(chip.architecture, format) {
-            return Err(Error::Unavailable(cause));
-        }
-        let weights = match format {
-            Format::Bf16 => Weights::Bf16.into(),
-            Format::Int8 => Rounding::Int8,
-            Format::Fp8E4m3 => Rounding::Fp8E4m3,
-            Format::Mxfp4 | Format::Fp8E5m2 => {
-                return Err(missing(&format!("prefill in {format}")));
-            }
-        };
-        if format == Format::Int8 && keys > INT8_KEYS {
-            return Err(missing(&format!("prefill in int8 with more than {INT8_KEYS} keys")));
-        }
-        if ![(64, 64), (128, 128), (192, 128)].contains(&(qk_dim, v_dim)) {
-            return Err(missing(&format!("prefill with head dimensions {qk_dim} and {v_dim}")));
-        }
-        let Tiles { products, warps, tile, blocks, hold } = Tiles::new(format, qk_dim);
-        let rows = 16 * products * warps;
-        let constants = [
-            ("FORMAT", code(format)?),
-            ("QK", qk_dim as u32),
-            ("VD", v_dim as u32),
-            ("MT", products as u32),
-            ("WARPS", warps as u32),
-            ("KEYS", tile as u32),
-            ("BLOCKS", blocks as u32),
-            ("HOLD", u32::from(hold)),
-        ];
-        Ok(Self {
-            build: ATTENTION_PREFILL.with(constants),
-            merge: None,
-            grid: (heads as u32, queries.div_ceil(rows) as u32),
-            threads: 32 * warps as u32,
-            shared_bytes: (rows * format.row_bytes(qk_dim)
-                + tile * (format.row_bytes(qk_dim) + format.row_bytes(v_dim))
-                + tile * 2 * scale_bytes(format, qk_dim)) as u32,
-            stride: keys.next_multiple_of(PADDING),
-            page: None,
-            weights,
-            path: format!("mma.{format}/prefill-{rows}x{tile}"),
-        })
-    }
-}
-
-/// The constants of the prefill kernel.
-struct Tiles {
-    /// 16-row products of a warp.
-    products: usize,
-    warps: usize,
-    /// Keys a step.
-    tile: usize,
-    /// Blocks a multiprocessor.
-    blocks: usize,
-    /// Whether queries stay in registers.
-    hold: bool,
-}
-
-impl Tiles {
-    /// Of bf16, 64 and 128: the fastest of those tried on an H100 that need no local memory. The others: chosen by
-    /// registers and by the share of products among instructions, not timed.
-    const fn new(format: Format, qk_dim: usize) -> Self {
-        match (format, qk_dim) {
-            (Format::Bf16, 64) => Self { products: 2, warps: 4, tile: 64, blocks: 2, hold: false },
-            (Format::Bf16, 128) => Self { products: 2, warps: 4, tile: 32, blocks: 2, hold: false },
-            (Format::Bf16, _) => Self { products: 1, warps: 8, tile: 32, blocks: 1, hold: true },
-            _ => Self { products: 1, warps: 8, tile: 64, blocks: 1, hold: true },
-        }
-    }
 }
 
 /// The largest tile of at most `tile` keys that divides a page; `None` when that has fewer keys than a product.
@@ -246,8 +195,16 @@ pub fn code(format: Format) -> Result<u32> {
 pub const fn scale_bytes(format: Format, columns: usize) -> usize {
     match format {
         Format::Bf16 => 0,
-        Format::Mxfp4 => columns / MX_BLOCK,
+        Format::Mxfp4 => block_scale_bytes(format, columns),
         _ => size_of::<f32>(),
+    }
+}
+
+/// Bytes of the scales of the blocks of a row of `columns`.
+pub const fn block_scale_bytes(format: Format, columns: usize) -> usize {
+    match format {
+        Format::Mxfp4 => columns / MX_BLOCK,
+        _ => 0,
     }
 }
 
@@ -307,6 +264,12 @@ mod tests {
         assert_eq!(path(Format::Mxfp4), "mma.bf16/decode-mxfp4-to-bf16-32x8x4");
         assert!(path(Format::Int8).contains("/decode-int8-k-as-is-v-to-bf16-"));
         assert!(path(Format::Fp8E4m3).contains("-k-to-f16-v-to-bf16-"));
+        let prefill = LLAMA_3_1_70B.prefill(64, 64);
+        let expanded = |format| Plan::expanded(&prefill, format, ADA).expect("planned").path;
+        assert_eq!(expanded(Format::Mxfp4), "mma.bf16/prefill-mxfp4-to-bf16-256x32");
+        assert_eq!(expanded(Format::Fp8E4m3), "mma.bf16/prefill-fp8-to-bf16-128x64");
+        let native = Plan::new(&prefill, Format::Fp8E4m3, ADA).expect("planned").path;
+        assert_eq!(native, "mma.fp8/prefill-128x64");
     }
 
     #[test]
@@ -319,7 +282,12 @@ mod tests {
         assert!(cause(LLAMA_3_1_70B.decode(64), Format::Fp8E5m2, H100).contains("fp8-e5m2"));
         assert!(cause(prefill, Format::Fp8E4m3, H100).contains("is emulated with f16"));
         assert!(cause(prefill, Format::Mxfp4, ADA).contains("no native mxfp4"));
-        let long = Attention { keys: INT8_KEYS + 1, ..prefill };
+        let decode = LLAMA_3_1_70B.decode(64);
+        for (problem, format) in [(decode, Format::Mxfp4), (prefill, Format::Int8)] {
+            let refused = Plan::expanded(&problem, format, ADA);
+            assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        }
+        let long = Attention { keys: (1 << 17) + 1, ..prefill };
         assert!(cause(long, Format::Int8, ADA).contains("131072 keys"));
     }
 }

@@ -23,11 +23,21 @@ pub struct AttentionSubject {
     gate: Gate,
     ordinal: usize,
     asked: Attention,
-    page: Option<usize>,
+    kind: Kind,
     format: Format,
     inputs: Inputs,
     launch: Launch,
     rotation: Rotation,
+}
+
+/// What there is besides the plain attention of a format.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Plain,
+    /// A cache in pages of as many keys.
+    Paged(usize),
+    /// Operands that are expanded to bf16.
+    Expanded,
 }
 
 /// The operands on the host.
@@ -62,6 +72,12 @@ impl AttentionSubject {
         MetricId::new([format!("{id}-page{page}")])
     }
 
+    /// The same where operands are expanded to bf16: `attention/gpu0/mxfp4-to-bf16/prefill-...`.
+    pub fn expanded_metric_id(problem: &Attention, format: Format, ordinal: usize) -> MetricId {
+        let (gpu, format) = (format!("gpu{ordinal}"), format!("{format}-to-bf16"));
+        MetricId::new(["attention", &gpu, &format, &problem.to_string()])
+    }
+
     /// What it is expressed in: decode streams the cache, prefill multiplies.
     pub const fn unit_of(problem: &Attention) -> Unit {
         match problem.phase {
@@ -81,7 +97,7 @@ impl AttentionSubject {
         format: Format,
         seed: u64,
     ) -> Result<Self> {
-        Self::planned(gpu, ordinal, asked, format, None, seed)
+        Self::planned(gpu, ordinal, asked, format, Kind::Plain, seed)
     }
 
     /// [`AttentionSubject::new`] for a decode whose cache lies in pages of `page` keys, in random order.
@@ -96,7 +112,21 @@ impl AttentionSubject {
         page: usize,
         seed: u64,
     ) -> Result<Self> {
-        Self::planned(gpu, ordinal, asked, format, Some(page), seed)
+        Self::planned(gpu, ordinal, asked, format, Kind::Paged(page), seed)
+    }
+
+    /// [`AttentionSubject::new`] for a prefill whose operands are expanded to bf16: see [`Plan::expanded`].
+    ///
+    /// # Errors
+    /// As [`AttentionSubject::new`].
+    pub fn expanded(
+        gpu: Rc<Gpu>,
+        ordinal: usize,
+        asked: Attention,
+        format: Format,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::planned(gpu, ordinal, asked, format, Kind::Expanded, seed)
     }
 
     fn planned(
@@ -104,7 +134,7 @@ impl AttentionSubject {
         ordinal: usize,
         asked: Attention,
         format: Format,
-        page: Option<usize>,
+        kind: Kind,
         seed: u64,
     ) -> Result<Self> {
         let problem = if gpu.disqualified().is_some() { shrunk(asked) } else { asked };
@@ -113,9 +143,10 @@ impl AttentionSubject {
             multiprocessors: gpu.multiprocessors()?,
             shared_bytes: gpu.shared_bytes_per_block()? as usize,
         };
-        let plan = match page {
-            Some(page) => Plan::paged(&problem, format, chip, page),
-            None => Plan::new(&problem, format, chip),
+        let plan = match kind {
+            Kind::Plain => Plan::new(&problem, format, chip),
+            Kind::Paged(page) => Plan::paged(&problem, format, chip, page),
+            Kind::Expanded => Plan::expanded(&problem, format, chip),
         }?;
         let copies = match gpu.disqualified() {
             Some(_) => 2,
@@ -136,7 +167,7 @@ impl AttentionSubject {
         let launch = Launch::new(&gpu, problem, plan, inputs.all(), copies, seed.wrapping_add(3))?;
         let gate = Gate::new(&gpu)?;
         let rotation = Rotation::new(copies);
-        Ok(Self { gpu, gate, ordinal, asked, page, format, inputs, launch, rotation })
+        Ok(Self { gpu, gate, ordinal, asked, kind, format, inputs, launch, rotation })
     }
 }
 
@@ -156,9 +187,10 @@ fn shrunk(asked: Attention) -> Attention {
 impl Subject for AttentionSubject {
     fn metric(&self) -> MetricId {
         let Self { asked, format, ordinal, .. } = self;
-        match self.page {
-            Some(page) => Self::paged_metric_id(asked, *format, *ordinal, page),
-            None => Self::metric_id(asked, *format, *ordinal),
+        match self.kind {
+            Kind::Plain => Self::metric_id(asked, *format, *ordinal),
+            Kind::Paged(page) => Self::paged_metric_id(asked, *format, *ordinal, page),
+            Kind::Expanded => Self::expanded_metric_id(asked, *format, *ordinal),
         }
     }
 
@@ -187,9 +219,13 @@ impl Subject for AttentionSubject {
         }
     }
 
-    /// The roofline: tensor cores of the format, or the device's memory.
+    /// The roofline: tensor cores of what is multiplied, or the device's memory.
     fn ceiling(&self) -> Option<Ceiling> {
-        gemm::ceiling(&self.gpu, self.format, &self.work(), self.unit())
+        let multiplied = match self.kind {
+            Kind::Plain | Kind::Paged(_) => self.format,
+            Kind::Expanded => Format::Bf16,
+        };
+        gemm::ceiling(&self.gpu, multiplied, &self.work(), self.unit())
     }
 
     fn kernel_path(&self) -> String {
