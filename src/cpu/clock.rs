@@ -38,7 +38,29 @@ fn seconds_of_additions() -> Option<f64> {
     Some(start.elapsed().as_secs_f64())
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn seconds_of_additions() -> Option<f64> {
+    const UNROLLED: u64 = 10;
+    let start = Instant::now();
+    // SAFETY: registers and flags only.
+    unsafe {
+        std::arch::asm!(
+            "2:",
+            "add {x}, {x}, {y}", "add {x}, {x}, {y}", "add {x}, {x}, {y}", "add {x}, {x}, {y}",
+            "add {x}, {x}, {y}", "add {x}, {x}, {y}", "add {x}, {x}, {y}", "add {x}, {x}, {y}",
+            "add {x}, {x}, {y}", "add {x}, {x}, {y}",
+            "subs {n}, {n}, #1",
+            "b.ne 2b",
+            x = inout(reg) 1u64 => _,
+            y = in(reg) 3u64,
+            n = inout(reg) ADDITIONS / UNROLLED => _,
+            options(nomem, nostack),
+        );
+    }
+    Some(start.elapsed().as_secs_f64())
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn seconds_of_additions() -> Option<f64> {
     let _ = Instant::now;
     None

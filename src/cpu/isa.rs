@@ -15,6 +15,13 @@ pub const ISA_VARIABLE: &str = "HOSTDYNO_ISA";
 pub enum Isa {
     /// Plain Rust: what the compiler makes of it for the baseline of the architecture.
     Portable,
+    /// The baseline of AArch64.
+    Neon,
+    /// NEON with dotprod, the dot product of bytes of equal signs: Neoverse N1, Cortex-A76 and later.
+    NeonDotprod,
+    /// [`Self::NeonDotprod`] with i8mm (the byte dot product of mixed signs) and BF16 (the bf16 dot product): Neoverse
+    /// V1, N2, V2 (Graviton3, Grace) and later.
+    NeonBf16,
     /// AVX2, FMA and F16C: Haswell, Zen and later.
     Avx2,
     /// AVX2 with the VEX-coded byte dot product: Alder Lake, Sierra Forest, Zen 5.
@@ -31,8 +38,11 @@ pub enum Isa {
 
 impl Isa {
     /// Every level, slowest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Portable,
+        Self::Neon,
+        Self::NeonDotprod,
+        Self::NeonBf16,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
@@ -45,6 +55,9 @@ impl Isa {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
+            Self::NeonDotprod => "neon-dotprod",
+            Self::NeonBf16 => "neon-bf16",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512 => "avx512",
@@ -57,7 +70,7 @@ impl Isa {
     /// Bits of its vector registers; 128, the baseline's, for portable code.
     pub const fn register_bits(self) -> u32 {
         match self {
-            Self::Portable => 128,
+            Self::Portable | Self::Neon | Self::NeonDotprod | Self::NeonBf16 => 128,
             Self::Avx2 | Self::AvxVnni => 256,
             Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 | Self::Amx => 512,
         }
@@ -86,9 +99,20 @@ impl Isa {
                 Self::Avx512Vnni => avx512() && has!("avx512vnni"),
                 Self::Avx512Bf16 => bf16(),
                 Self::Amx => bf16() && super::kernel::amx_granted(),
+                Self::Neon | Self::NeonDotprod | Self::NeonBf16 => false,
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        {
+            use std::arch::is_aarch64_feature_detected as has;
+            match self {
+                Self::Portable | Self::Neon => true,
+                Self::NeonDotprod => has!("dotprod"),
+                Self::NeonBf16 => has!("dotprod") && has!("i8mm") && has!("bf16"),
+                _ => false,
+            }
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         {
             self == Self::Portable
         }

@@ -8,6 +8,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod vector;
 
@@ -44,6 +46,9 @@ impl Kernels {
         if let Some(kernels) = avx512::kernels().or_else(avx2::kernels) {
             return kernels;
         }
+        #[cfg(target_arch = "aarch64")]
+        return neon::kernels();
+        #[cfg(not(target_arch = "aarch64"))]
         portable::kernels()
     }
 
@@ -55,6 +60,9 @@ impl Kernels {
         if let Some(kernels) = avx2::kernels() {
             return kernels;
         }
+        #[cfg(target_arch = "aarch64")]
+        return neon::kernels();
+        #[cfg(not(target_arch = "aarch64"))]
         portable::kernels()
     }
 
@@ -65,7 +73,9 @@ impl Kernels {
             .into_iter()
             .flatten()
             .collect();
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        return vec![portable::kernels(), neon::kernels()];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         vec![portable::kernels()]
     }
 }

@@ -73,6 +73,7 @@ macro_rules! avx2_lines {
     ($features:literal) => {
         type F = F;
         type I = I;
+        type U = I;
         const ROWS: usize = 6;
         const PANELS: usize = 1;
     const STREAM_ROWS: usize = 6;

@@ -133,6 +133,7 @@ macro_rules! avx512_lines {
     ($features:literal) => {
         type F = __m512;
         type I = __m512i;
+        type U = __m512i;
         const ROWS: usize = 14;
         const PANELS: usize = 2;
     const STREAM_ROWS: usize = 8;

@@ -17,7 +17,7 @@ use crate::cpu::Isa;
 use crate::number::{Format, MX_BLOCK};
 
 /// How stored lines are expanded into a buffer for the tile.
-trait Unpacker<T: Target>: Send + Sync {
+pub(super) trait Unpacker<T: Target>: Send + Sync {
     /// Lines out of one stored group; 0 when the tile takes them as they are.
     const LINES: usize;
     /// Expands `groups` groups.
@@ -34,7 +34,8 @@ impl<T: Target> Unpacker<T> for Never {
     unsafe fn unpack(_: *const u8, _: *const u8, _: usize, _: *mut u32) {}
 }
 
-struct ByLine<D, S>(PhantomData<fn() -> (D, S)>);
+/// Line by line.
+pub(super) struct ByLine<D, S>(PhantomData<fn() -> (D, S)>);
 
 impl<T: Target, D: Dot<T>, S: Source<T, D>> Unpacker<T> for ByLine<D, S> {
     const LINES: usize = S::LINES;
@@ -56,19 +57,21 @@ impl<T: Target> Unpacker<T> for ByBlock {
 
 /// What differs between formats besides the loops.
 #[derive(Debug, Clone, Copy)]
-struct Facts {
-    sums: Sums,
+pub(super) struct Facts {
+    pub sums: Sums,
+    /// What was added to the integers that are multiplied, for the rows to be corrected by.
+    pub offset: i32,
     /// Elements of a stored line, or of an MX block.
-    group: usize,
+    pub group: usize,
     /// Units of A a group.
-    units: usize,
-    tile_packing: Packing,
-    stream_packing: Packing,
+    pub units: usize,
+    pub tile_packing: Packing,
+    pub stream_packing: Packing,
     /// What the stream's sums are short of.
-    stream_factor: f32,
+    pub stream_factor: f32,
     /// Codes at or above this magnitude are not finite.
-    finite_below: u8,
-    operands: Operands,
+    pub finite_below: u8,
+    pub operands: Operands,
 }
 
 /// The loops that a kernel was compiled from.
@@ -174,7 +177,7 @@ impl Job for FindFactor<'_> {
         match self.facts.sums {
             Sums::Integer => {
                 let sum: i32 = self.codes.iter().map(|&code| i32::from(code as i8)).sum();
-                self.factor.offset = sum.wrapping_mul(-128);
+                self.factor.offset = sum.wrapping_mul(-self.facts.offset);
             }
             Sums::Float if self.facts.finite_below < u8::MAX => {
                 let largest = self.codes.iter().fold(0, |max, &code| max.max(code & 0x7f));
@@ -196,7 +199,8 @@ pub const fn finite_below(format: Format) -> u8 {
     }
 }
 
-fn boxed<T, Tile, Stream, U, D>(isa: Isa, facts: Facts) -> Box<dyn Kernel>
+/// The kernel of these loops.
+pub(super) fn boxed<T, Tile, Stream, U, D>(isa: Isa, facts: Facts) -> Box<dyn Kernel>
 where
     T: Target,
     Tile: Body + 'static,
@@ -209,6 +213,7 @@ where
 
 const FLOAT: Facts = Facts {
     sums: Sums::Float,
+    offset: 0,
     group: 2,
     units: 2,
     tile_packing: Packing::Bf16ToF32,
@@ -343,7 +348,7 @@ pub fn bf16_dot<T: Bf16Dot>(isa: Isa, format: Format) -> Box<dyn Kernel> {
     }
 }
 
-const INTEGER: Facts = Facts { sums: Sums::Integer, group: 4, ..FLOAT };
+const INTEGER: Facts = Facts { sums: Sums::Integer, offset: 128, group: 4, ..FLOAT };
 
 /// int8 by 16-bit multiply-add.
 pub fn int16<T: Target>(isa: Isa) -> Box<dyn Kernel> {
@@ -360,17 +365,19 @@ pub fn int16<T: Target>(isa: Isa) -> Box<dyn Kernel> {
     )
 }
 
-/// int8 by byte dot products.
+/// Quads of bytes as they are.
+pub(super) const QUADS: Facts = Facts {
+    units: 1,
+    tile_packing: Packing::Int8Quads,
+    stream_packing: Packing::Int8Quads,
+    operands: Operands::Bytes,
+    ..INTEGER
+};
+
+/// int8 by byte dot products of mixed signs.
 pub fn quad_dot<T: QuadDot>(isa: Isa) -> Box<dyn Kernel> {
     boxed::<T, Lines<T, QuadDots, AsIs, false>, Lines<T, QuadDots, AsIs, true>, Never, QuadDots>(
-        isa,
-        Facts {
-            units: 1,
-            tile_packing: Packing::Int8Quads,
-            stream_packing: Packing::Int8Quads,
-            operands: Operands::Bytes,
-            ..INTEGER
-        },
+        isa, QUADS,
     )
 }
 

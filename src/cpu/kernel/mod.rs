@@ -1,7 +1,7 @@
 //! Register-tile kernels: one algorithm, thin files per instruction set.
 //!
 //! [`target`] lists the vector operations, [`run`] and [`mx`] hold the loops over them, [`source`] and [`rows`] the
-//! conversions of weights and activations; `portable`, `avx2`, `avx512` ... say what the operations are. [`Kernel`] is
+//! conversions of weights and activations; `portable`, `avx2`, `avx512`, `neon` ... say what the operations are. [`Kernel`] is
 //! what the blocked algorithm of [`crate::cpu::gemm`] sees: one instruction set and one format, chosen at run time.
 
 #[cfg(target_arch = "x86_64")]
@@ -13,15 +13,20 @@ mod avx512;
 mod finish;
 mod generic;
 mod mx;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod peak;
 mod portable;
 mod rows;
 mod run;
+#[cfg(target_arch = "aarch64")]
+mod signed;
 mod softmax;
 mod source;
 mod target;
 
 use super::Isa;
+#[cfg(target_arch = "x86_64")]
 use super::clock::bf16_dot_pays;
 use crate::number::Format;
 
@@ -154,6 +159,20 @@ pub fn kernel(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
         (Isa::AvxVnni, Format::Mxfp4) => generic::mxfp4::<avx2::AvxVnni>(isa),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2 | Isa::AvxVnni, _) => without_dots::<avx2::Avx2>(isa, format),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::NeonBf16, Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2) => {
+            generic::bf16_dot::<neon::NeonBf16>(isa, format)
+        }
+        #[cfg(target_arch = "aarch64")]
+        (Isa::NeonBf16, Format::Int8) => generic::quad_dot::<neon::NeonBf16>(isa),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::NeonDotprod | Isa::NeonBf16, Format::Mxfp4) => {
+            generic::mxfp4::<neon::NeonDotprod>(Isa::NeonDotprod)
+        }
+        #[cfg(target_arch = "aarch64")]
+        (Isa::NeonDotprod, Format::Int8) => signed::signed_dot::<neon::NeonDotprod>(isa),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon | Isa::NeonDotprod, _) => without_dots::<neon::Neon>(Isa::Neon, format),
         _ => without_dots::<portable::Portable>(isa, format),
     })
 }
@@ -165,7 +184,7 @@ pub fn bf16_dots(isa: Isa) -> Option<Box<dyn Kernel>> {
         Isa::Avx512Bf16 if isa.available() => {
             Some(generic::bf16_dot::<avx512::Avx512Bf16>(isa, Format::Bf16))
         }
-        Isa::Amx => kernel(isa, Format::Bf16),
+        Isa::Amx | Isa::NeonBf16 => kernel(isa, Format::Bf16),
         _ => None,
     }
 }
@@ -192,6 +211,8 @@ pub fn values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
         Isa::Avx512Bf16 if isa.available() && bf16_dot_pays() => {
             Some(generic::bf16_dot::<avx512::Avx512Bf16>(isa, format))
         }
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonBf16 if isa.available() => Some(generic::bf16_dot::<neon::NeonBf16>(isa, format)),
         _ => float_values(isa, format),
     }
 }
@@ -212,6 +233,10 @@ fn float_values(isa: Isa, format: Format) -> Option<Box<dyn Kernel>> {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
             generic::values::<avx512::Avx512>(Isa::Avx512, format)
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod | Isa::NeonBf16 => {
+            generic::values::<neon::Neon>(Isa::Neon, format)
         }
         _ => generic::values::<portable::Portable>(isa, format),
     })

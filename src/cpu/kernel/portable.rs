@@ -42,6 +42,7 @@ fn e2m1(nibbles: u32) -> u32 {
 impl Target for Portable {
     type F = F;
     type I = I;
+    type U = I;
 
     const ROWS: usize = 2;
     const PANELS: usize = 1;

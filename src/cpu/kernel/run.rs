@@ -81,6 +81,8 @@ pub const MAX_LINES: usize = 8;
 pub trait Dot<T: Target> {
     /// A line of operands.
     type Line: Copy;
+    /// What one unit of A is multiplied as.
+    type Unit: Copy;
     /// A line of sums.
     type Sum: Copy;
     /// Whether a step is a product and an addition of its own, of which the compiler could compute the product once.
@@ -88,8 +90,8 @@ pub trait Dot<T: Target> {
     unsafe fn zero() -> Self::Sum;
     unsafe fn load(from: *const u8) -> Self::Line;
     unsafe fn store_line(line: Self::Line, to: *mut u32);
-    unsafe fn splat(from: *const u32) -> Self::Line;
-    unsafe fn step(sum: Self::Sum, a: Self::Line, b: Self::Line) -> Self::Sum;
+    unsafe fn splat(from: *const u32) -> Self::Unit;
+    unsafe fn step(sum: Self::Sum, a: Self::Unit, b: Self::Line) -> Self::Sum;
     unsafe fn store(sum: Self::Sum, to: *mut u32);
     unsafe fn load_sum(from: *const u32) -> Self::Sum;
 }
@@ -168,7 +170,7 @@ impl<T: Target, D: Dot<T>, S: Source<T, D>, const STREAM: bool> Lines<T, D, S, S
                 }
                 return;
             }
-            let mut lines = [[D::splat(a); MAX_LINES]; P];
+            let mut lines = [[D::load(b); MAX_LINES]; P];
             for (p, lines) in lines.iter_mut().enumerate() {
                 let line = b.add(p * span.b_stride);
                 if STREAM {
@@ -219,6 +221,7 @@ pub struct FloatDot;
 
 impl<T: Target> Dot<T> for FloatDot {
     type Line = T::F;
+    type Unit = T::F;
     type Sum = T::F;
     const SPLIT: bool = false;
     #[inline(always)]
@@ -265,8 +268,9 @@ macro_rules! byte_dot {
         $(#[$doc])*
         pub struct $name;
 
-        impl<T: $target> Dot<T> for $name {
+        impl<T: $target> $crate::cpu::kernel::run::Dot<T> for $name {
             type Line = T::I;
+            type Unit = T::U;
             type Sum = T::$sum;
             const SPLIT: bool = $split;
             #[inline(always)]
@@ -285,12 +289,12 @@ macro_rules! byte_dot {
                 unsafe { T::store_i(line, to) }
             }
             #[inline(always)]
-            unsafe fn splat(from: *const u32) -> T::I {
+            unsafe fn splat(from: *const u32) -> T::U {
                 // SAFETY: as above.
                 unsafe { T::splat_i(from) }
             }
             #[inline(always)]
-            unsafe fn step($s: T::$sum, $a: T::I, $b: T::I) -> T::$sum {
+            unsafe fn step($s: T::$sum, $a: T::U, $b: T::I) -> T::$sum {
                 // SAFETY: as above.
                 unsafe { $step }
             }
@@ -307,6 +311,9 @@ macro_rules! byte_dot {
         }
     };
 }
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use byte_dot;
 
 byte_dot! {
     /// Pairs of i16 into i32.

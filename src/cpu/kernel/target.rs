@@ -34,6 +34,8 @@ pub trait Target: 'static + Send + Sync {
     type F: Copy;
     /// A line of 64 bytes.
     type I: Copy;
+    /// Four bytes of a row of A, for every lane of a line: a line of copies, or a register that is multiplied by element.
+    type U: Copy;
 
     /// Rows of the register tile.
     const ROWS: usize;
@@ -80,8 +82,8 @@ pub trait Target: 'static + Send + Sync {
     unsafe fn load_i(from: *const u8) -> Self::I;
     /// Writes 64 bytes.
     unsafe fn store_i(value: Self::I, to: *mut u32);
-    /// The four bytes at `from` in every lane.
-    unsafe fn splat_i(from: *const u32) -> Self::I;
+    /// The four bytes at `from`, for every lane.
+    unsafe fn splat_i(from: *const u32) -> Self::U;
 
     /// 32-bit lanes holding two bf16 (first, second): the first as f32.
     unsafe fn bf16_first(pairs: Self::I) -> Self::F;
@@ -105,28 +107,28 @@ pub trait Target: 'static + Send + Sync {
     unsafe fn e8m0(from: *const u8) -> Self::F;
 
     /// Signed 16-bit lanes multiplied, the two products of each 32-bit lane added to `sum`.
-    unsafe fn madd_i16(sum: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn madd_i16(sum: Self::I, a: Self::U, b: Self::I) -> Self::I;
 
     /// The start of a sum of [`Self::mx_step`]: the correction in the splat at `from` (see [`super::rows`]).
     unsafe fn mx_start(from: *const u32) -> Self::I;
     /// Unsigned bytes `b` times signed bytes `a`, added to a sum that holds at least 32 products of 24 x 12.
-    unsafe fn mx_step(sum: Self::I, b: Self::I, a: Self::I) -> Self::I;
+    unsafe fn mx_step(sum: Self::I, b: Self::I, a: Self::U) -> Self::I;
     /// The sum of each 32-bit lane as f32.
     unsafe fn mx_finish(sum: Self::I) -> Self::F;
 }
 
-/// Byte dot products (VNNI).
+/// Byte dot products of mixed signs.
 #[allow(clippy::missing_safety_doc, reason = "the module documentation states it once for all")]
 pub trait QuadDot: Target {
     /// Unsigned bytes `b` times signed bytes `a`, the four products of each 32-bit lane added to `sum`.
-    unsafe fn dot_quad(sum: Self::I, b: Self::I, a: Self::I) -> Self::I;
+    unsafe fn dot_quad(sum: Self::I, b: Self::I, a: Self::U) -> Self::I;
 }
 
 /// bf16 dot products.
 #[allow(clippy::missing_safety_doc, reason = "the module documentation states it once for all")]
 pub trait Bf16Dot: Target {
     /// bf16 pairs multiplied, the two products of each 32-bit lane added to `sum`.
-    unsafe fn dot_bf16(sum: Self::F, a: Self::I, b: Self::I) -> Self::F;
+    unsafe fn dot_bf16(sum: Self::F, a: Self::U, b: Self::I) -> Self::F;
     /// E4M3 quads as bf16 pairs: (bytes 0, 2) and (bytes 1, 3) of each 32-bit lane.
     unsafe fn e4m3_pairs(quads: Self::I) -> [Self::I; 2];
     /// E5M2 quads as bf16 pairs: (bytes 0, 2) and (bytes 1, 3) of each 32-bit lane.

@@ -59,7 +59,9 @@ impl Peak {
             Format::Mxfp4 if same_dot(isa) => Self::Int8,
             Format::Mxfp4 => Self::Mxfp4,
             Format::Bf16 | Format::Fp8E4m3 | Format::Fp8E5m2 => {
-                if isa == Isa::Amx || isa == Isa::Avx512Bf16 && bf16_dot_pays() {
+                if matches!(isa, Isa::NeonBf16 | Isa::Amx)
+                    || isa == Isa::Avx512Bf16 && bf16_dot_pays()
+                {
                     Self::Bf16
                 } else {
                     Self::F32
@@ -80,7 +82,7 @@ impl Peak {
     pub fn available(self, isa: Isa) -> bool {
         match self {
             Self::F32 | Self::Int8 => true,
-            Self::Bf16 => matches!(isa, Isa::Avx512Bf16 | Isa::Amx),
+            Self::Bf16 => matches!(isa, Isa::NeonBf16 | Isa::Avx512Bf16 | Isa::Amx),
             Self::Mxfp4 => !same_dot(isa),
         }
     }
@@ -98,7 +100,10 @@ impl Peak {
 
 /// Whether int8 and mxfp4 are multiplied by the same instruction on `isa`: the byte dot product.
 const fn same_dot(isa: Isa) -> bool {
-    matches!(isa, Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16)
+    matches!(
+        isa,
+        Isa::NeonDotprod | Isa::NeonBf16 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16
+    )
 }
 
 /// One dot instruction on every worker.

@@ -28,6 +28,19 @@ pub fn prefetch(from: *const u64) {
     }
 }
 
+/// Asks for the lines of the block at `from`, which may be any address.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub fn prefetch(from: *const u64) {
+    for line in 0..BLOCK / LINE {
+        let line = from.wrapping_add(line * LINE);
+        // SAFETY: every AArch64 CPU has it, and it never faults.
+        unsafe {
+            std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+    }
+}
+
 /// A register of [`Vector::WORDS`] words.
 ///
 /// # Safety
