@@ -32,7 +32,8 @@ need_debian() {
 }
 
 packages() {
-    if [ -e .aarch64/ready ] && command -v aarch64-linux-gnu-gcc qemu-aarch64-static >/dev/null; then return; fi
+    if [ -e .aarch64/ready ] && command -v aarch64-linux-gnu-gcc >/dev/null &&
+        command -v qemu-aarch64-static >/dev/null; then return; fi
     say "fetching Rust for AArch64, a cross linker and QEMU"
     dpkg --print-foreign-architectures | grep -qx arm64 || as_root dpkg --add-architecture arm64
     as_root apt-get update -qq
