@@ -1,6 +1,6 @@
 //! Matrix products `C[M,N] = A[M,K] B[N,K]^T` in four formats, on the CPU and on the first GPU, there beside
 //! cuBLASLt's, and with the feature `peers` others' in f32. Where the GPU has no unit for a format, also with weights
-//! that are expanded to bf16.
+//! that are expanded to bf16; on the CPU also over the number of threads.
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -9,10 +9,12 @@ use hostdyno::ceilings::CpuCeilings;
 use hostdyno::cpu::GemmSubject;
 use hostdyno::cuda::gemm::Numbers;
 use hostdyno::cuda::{Gpu, cublaslt, gemm};
+use hostdyno::host::Topology;
+use hostdyno::measure::threads::Threads;
 use hostdyno::measure::{Plan, bench};
 use hostdyno::number::Format;
 use hostdyno::record::Part;
-use hostdyno::workload::{Gemm, default_gemms};
+use hostdyno::workload::{Extent, Gemm, default_gemms, thread_sweeps};
 
 /// Environment variable with the user's own shapes.
 const SHAPES: &str = "HOSTDYNO_GEMM";
@@ -78,6 +80,18 @@ fn main() -> ExitCode {
                 plan.add(id, Part::Compute, hostdyno::record::Unit::TeraFlops, move || {
                     let ceiling = Some(cpu.f32()?);
                     PeerSubject::new(peer, shape, cpu.workers().clone(), ceiling, rand::random())
+                });
+            }
+        }
+        if plan.extent() >= Extent::Standard {
+            let topology = Topology::discover();
+            for (shape, format) in thread_sweeps() {
+                let (cpu, topology) = (cpu.clone(), topology.clone());
+                let id = GemmSubject::threads_id(shape, format);
+                plan.add(id, Part::Compute, GemmSubject::unit_of(shape, format), move || {
+                    let threads = Threads::of_host(cpu.workers(), &topology)?;
+                    let ceilings = cpu.of(format)?;
+                    GemmSubject::at_the_knee(shape, format, cpu.isa(), &threads, ceilings)
                 });
             }
         }

@@ -16,6 +16,7 @@ pub mod sampling;
 mod session;
 pub mod statistics;
 mod subject;
+pub mod threads;
 pub mod validity;
 
 pub use plan::{Plan, Planned};

@@ -12,8 +12,9 @@ use super::roles::{Pair, Role, pairs, representative};
 use super::stream::{Home, Loop, Stream};
 use super::{ceiling, scaling, shared_node, size};
 use crate::Result;
-use crate::host::cpus::{Cores, affinity};
+use crate::host::cpus::affinity;
 use crate::host::{Pages, Root, Topology, Workers};
+use crate::measure::threads::Threads;
 use crate::measure::{Plan, Profile};
 use crate::record::figure::CELL;
 use crate::record::{MetricId, Part, Unit};
@@ -221,14 +222,10 @@ impl Host {
                 Stream::at(id, Arc::new(Workers::on(&cpus)?), Loop::Read, &Home::Toucher, ceiling)
             });
         }
-        let cores = Cores::group(&Root::host(), &affinity()?);
-        // With fewer workers than cores, a quota or the user limits them: second hardware threads are then left out too.
-        let limited = self.workers.count() != cores.cores();
-        let cores =
-            if limited { Cores::group(&Root::at("/nowhere"), self.workers.cpus()) } else { cores };
-        let (topology, ceiling) = (self.topology.clone(), self.ceiling.clone());
+        let threads = Threads::of_host(&self.workers, &self.topology)?;
+        let ceiling = self.ceiling.clone();
         plan.add(scaling::id(), Part::Dram, Unit::GigaBytes, move || {
-            scaling::at_the_knee(&cores, &topology, ceiling)
+            scaling::at_the_knee(&threads, ceiling)
         });
         Ok(())
     }

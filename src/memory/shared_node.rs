@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::ceiling::DramCeiling;
 use super::roles::{Pair, Role};
-use super::scaling::rate;
 use super::stream::{Home, Loop, Stream};
 use crate::host::topology::Topology;
 use crate::host::{Workers, nps};
+use crate::measure::threads::rate;
 use crate::record::MetricId;
 use crate::{Error, Result};
 

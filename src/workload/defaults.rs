@@ -9,6 +9,7 @@
 
 use super::model::{DEEPSEEK_R1, GPT_OSS_120B, LLAMA_3_1_70B, Model, QWEN3_235B, Role};
 use super::{Attention, Gemm};
+use crate::number::Format;
 
 /// How many problems are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,15 @@ const PREFILLS: [(Extent, Model, usize, usize); 4] = [
     (Extent::Thorough, QWEN3_235B, 512, 8192),
     (Extent::Thorough, DEEPSEEK_R1, 1024, 1024),
 ];
+
+/// The products that are measured over the number of CPU threads: one row of weights, where memory should limit and few
+/// threads be enough (expanding a format may take more), and a cube, which shows what second hardware threads add.
+pub fn thread_sweeps() -> impl Iterator<Item = (Gemm, Format)> {
+    let row = LLAMA_3_1_70B.gemm(Role::AttentionOutput, 1);
+    let rows = Format::MAIN.into_iter().filter_map(move |format| Some((row?, format)));
+    let (_, d) = CUBES[0];
+    rows.chain([Format::Bf16, Format::Int8].map(|format| (Gemm::new(d, d, d), format)))
+}
 
 /// The products to measure, in the order in which they are reported.
 pub fn default_gemms(extent: Extent) -> Vec<Named<Gemm>> {

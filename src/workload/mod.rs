@@ -2,8 +2,8 @@
 //!
 //! Problems ([`Gemm`], [`Attention`]) are shapes with their counts of operations and bytes; the oracles
 //! ([`verify_gemm`], [`verify_attention`]) tell in f64 whether a kernel's output is right, within a tolerance that is
-//! derived in their pages; the catalogue ([`MODELS`]) says which problems occur in practice, and [`default_gemms`] and
-//! [`default_attentions`] which of them are measured. [`Class`] and the counts beside it say what a token costs in a
+//! derived in their pages; the catalogue ([`MODELS`]) says which problems occur in practice, and [`default_gemms`],
+//! [`thread_sweeps`] and [`default_attentions`] which of them are measured. [`Class`] and the counts beside it say what a token costs in a
 //! whole model of the catalogue or of a `config.json` ([`model_of_config`]), stored as [`Mix`] says.
 
 mod attention;
@@ -29,7 +29,7 @@ pub use attention::{Attention, AttentionInputs, Phase};
 pub use attention_oracle::{Rounding, Weights, verify_attention, verify_attention_seeded};
 pub use catalogue::{FURTHER, KIMI_K2, LLAMA_3_1_8B, QWEN3_30B_A3B, QWEN3_32B, find_model};
 pub use config::model_of_config;
-pub use defaults::{Extent, Named, default_attentions, default_gemms};
+pub use defaults::{Extent, Named, default_attentions, default_gemms, thread_sweeps};
 pub use gemm::Gemm;
 pub use gemm_oracle::{verify_gemm, verify_gemm_blocked, verify_gemm_seeded, verify_gemm_summed};
 pub use mix::{Mix, Storage};

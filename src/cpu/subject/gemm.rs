@@ -8,14 +8,17 @@ use crate::cpu::gemm::{Gemm, Scratch};
 use crate::cpu::kernel::LINE;
 use crate::cpu::{Caches, Ceilings, Isa, Shared};
 use crate::host::{self, Buffer, Disjoint, Pages, Workers};
+use crate::measure::threads::{Threads, rate};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
+use crate::record::figure::Axis;
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::{self, Verified, verify_gemm};
 use crate::{Error, Result};
 
 /// A GEMM on the CPU: cold weights and activations, packed weights.
 pub struct GemmSubject {
+    id: MetricId,
     problem: workload::Gemm,
     format: Format,
     gemm: Gemm,
@@ -26,6 +29,8 @@ pub struct GemmSubject {
     rotation: Rotation,
     c: Vec<f32>,
     scratch: Vec<Mutex<Scratch>>,
+    /// What else the record is to tell.
+    notes: BTreeMap<String, serde_json::Value>,
 }
 
 /// The inputs, as often as it takes to be cold: one buffer for the packed weights of all copies, since small products
@@ -113,6 +118,8 @@ impl GemmSubject {
         let weights = Matrix::random(format, problem.n, problem.k, !seed)?;
         let packed = Copies::new(&gemm, &a, &weights, copies, &workers)?;
         Ok(Self {
+            id: Self::metric_id(problem, format),
+            notes: BTreeMap::new(),
             problem,
             format,
             rotation: Rotation::new(copies),
@@ -124,6 +131,34 @@ impl GemmSubject {
             ceilings,
             weights,
         })
+    }
+
+    /// Measures `problem` over the numbers of `threads`, and prepares it on as many as the knee has, for the metric
+    /// [`Self::threads_id`]: where the bandwidth or the arithmetic is all used, and what second hardware threads add.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn at_the_knee(
+        problem: workload::Gemm,
+        format: Format,
+        isa: Isa,
+        threads: &Threads,
+        ceilings: Ceilings,
+    ) -> Result<Self> {
+        let on = |cpus: &[usize]| {
+            let workers = Arc::new(Workers::on(cpus)?);
+            Self::new(problem, format, isa, workers, ceilings.clone(), rand::random())
+        };
+        let unit = Self::unit_of(problem, format);
+        let axis = Axis::linear(&problem.to_string(), unit.symbol());
+        let scaling = threads.sweep(axis, |cpus| rate(&mut on(cpus)?))?;
+        let (id, notes) = (Self::threads_id(problem, format), scaling.details);
+        Ok(Self { id, notes, ..on(&scaling.cpus)? })
+    }
+
+    /// Name of the metric of `problem` in `format` at the knee of its curve over threads.
+    pub fn threads_id(problem: workload::Gemm, format: Format) -> MetricId {
+        MetricId::new(["gemm", "cpu", format.name(), &problem.to_string(), "knee"])
     }
 
     /// Multiplies the copies of `turns`, one after the other.
@@ -147,7 +182,7 @@ impl GemmSubject {
 
 impl Subject for GemmSubject {
     fn metric(&self) -> MetricId {
-        Self::metric_id(self.problem, self.format)
+        self.id.clone()
     }
 
     fn part(&self) -> Part {
@@ -210,10 +245,10 @@ impl Subject for GemmSubject {
     }
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
-        BTreeMap::from([
-            ("threads".into(), self.workers.count().into()),
-            ("copies".into(), self.copies.a.len().into()),
-        ])
+        let mut details = self.notes.clone();
+        details.insert("threads".into(), self.workers.count().into());
+        details.insert("copies".into(), self.copies.a.len().into());
+        details
     }
 }
 
