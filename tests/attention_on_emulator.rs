@@ -1,9 +1,9 @@
 //! Attention on the emulated device: right on every architecture in every format, odd shapes included, without bank
 //! conflicts in the main loops; and what has no kernel says why. It shows no speed.
 
-use std::ffi::{CStr, c_char};
+mod counters;
 
-use cudarc::driver::sys;
+use counters::{counter, counter_of};
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
@@ -14,33 +14,6 @@ use hostdyno::workload::{Attention, DEEPSEEK_R1, GPT_OSS_120B, LLAMA_3_1_70B, Ph
 
 /// One model of each architecture that kernels are compiled for.
 const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
-
-/// A counter of the kernel that ended last.
-fn counter(name: &str) -> u64 {
-    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
-    let mut text = vec![0; 4096];
-    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
-    let used = unsafe {
-        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
-        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
-    };
-    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
-    counters[name].as_u64().expect(name)
-}
-
-/// A counter of the last launch of `kernel`, whatever has run since.
-fn counter_of(kernel: &CStr, name: &str) -> u64 {
-    type Counters = unsafe extern "C" fn(*const c_char, *mut u8, usize) -> usize;
-    let mut text = vec![0; 4096];
-    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
-    let used = unsafe {
-        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters_of\0");
-        let counters = counters.expect("the emulator exports it");
-        counters(kernel.as_ptr(), text.as_mut_ptr(), text.len())
-    };
-    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
-    counters[name].as_u64().expect(name)
-}
 
 fn decode(group: usize, kv_heads: usize, keys: usize, dim: usize) -> Attention {
     Attention {

@@ -1,9 +1,11 @@
 //! GEMM with weights that are expanded to bf16, on the emulated device: every format and tile against the oracle on random
 //! operands of odd shapes, every code and scale exactly, no bank conflict, weights fetched once as they are stored.
 
+mod counters;
+
 use std::rc::Rc;
 
-use cudarc::driver::sys;
+use counters::counter;
 use emulator::driver::in_child;
 use half::bf16;
 use hostdyno::cuda::Gpu;
@@ -26,19 +28,6 @@ const TILES: [DequantTile; 6] = [
     DequantTile::new(16, 128, 2, 3, (1, 4)),
     DequantTile::new(16, 32, 2, 2, (1, 2)),
 ];
-
-/// A counter of the kernel that ended last.
-fn counter(name: &str) -> u64 {
-    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
-    let mut text = vec![0; 4096];
-    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
-    let used = unsafe {
-        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
-        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
-    };
-    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
-    counters[name].as_u64().expect(name)
-}
 
 fn subject(gpu: &Rc<Gpu>, dequant: Dequant, problem: Gemm) -> GemmSubject {
     let product = Product::WeightOnly(dequant.format);

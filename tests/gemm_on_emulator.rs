@@ -1,9 +1,11 @@
 //! The GPU's GEMM on the emulated device: every format and tile against the oracle on random operands of odd shapes, exact
 //! where the arithmetic is exact, without a bank conflict, every byte of the operands fetched in whole sectors.
 
+mod counters;
+
 use std::rc::Rc;
 
-use cudarc::driver::sys;
+use counters::counter;
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
@@ -23,22 +25,6 @@ const TILES: [Tile; 5] = [
     Tile::new(16, 128, 128, 3, (1, 4)),
     Tile::new(16, 32, 128, 6, (1, 2)),
 ];
-
-/// Counters of the kernel that ended last.
-fn counters() -> serde_json::Value {
-    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
-    let mut text = vec![0; 4096];
-    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
-    let used = unsafe {
-        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
-        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
-    };
-    serde_json::from_slice(&text[..used - 1]).expect("JSON")
-}
-
-fn counter(name: &str) -> u64 {
-    counters()[name].as_u64().expect(name)
-}
 
 /// The subject of one kernel, prepared with a seed that differs each run.
 fn subject(gpu: &Rc<Gpu>, mma: Mma, problem: Gemm) -> GemmSubject {

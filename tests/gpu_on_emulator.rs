@@ -1,7 +1,9 @@
 //! The GPU benches' subjects on the emulated device: they compute the right thing on every architecture, move every byte
 //! once, survive a device that fails, and never pass for hardware. It shows no speed.
 
-use cudarc::driver::sys;
+mod counters;
+
+use counters::counter;
 use emulator::driver::in_child;
 use hostdyno::Error;
 use hostdyno::cuda::Gpu;
@@ -14,19 +16,6 @@ use hostdyno::transfer::{CopyLatency, Direction, Engine, Kind, Problem, Site, Tr
 
 /// One model of each architecture that kernels are compiled for.
 const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
-
-/// A counter of the kernel that ended last.
-fn counter(name: &str) -> u64 {
-    type Counters = unsafe extern "C" fn(*mut u8, usize) -> usize;
-    let mut text = vec![0; 4096];
-    // SAFETY: the emulator's symbol has this signature; the buffer is as long as stated.
-    let used = unsafe {
-        let counters = sys::culib().get::<Counters>(b"hostdyno_emulator_counters\0");
-        counters.expect("the emulator exports it")(text.as_mut_ptr(), text.len())
-    };
-    let counters: serde_json::Value = serde_json::from_slice(&text[..used - 1]).expect("JSON");
-    counters[name].as_u64().expect(name)
-}
 
 #[test]
 fn device_memory_is_right_coalesced_and_marked_on_every_architecture() {

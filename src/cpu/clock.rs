@@ -7,6 +7,10 @@ use crate::cpu::kernel::Operands;
 /// Additions in one timing: some 30 us, shorter than a scheduler's tick.
 const ADDITIONS: u64 = 100_000;
 
+/// Additions a turn of the loop.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const UNROLLED: u64 = 10;
+
 /// Timings, of which the fastest was disturbed least.
 const TIMINGS: usize = 64;
 
@@ -16,13 +20,18 @@ pub fn core_clock() -> Option<f64> {
     Some(ADDITIONS as f64 / fastest)
 }
 
-#[cfg(target_arch = "x86_64")]
 fn seconds_of_additions() -> Option<f64> {
-    const UNROLLED: u64 = 10;
     let start = Instant::now();
+    add_in_a_chain()?;
+    Some(start.elapsed().as_secs_f64())
+}
+
+/// [`ADDITIONS`], each to the sum of the one before; `None` where no chain is known whose additions take a cycle each.
+/// Register to register: newer cores do away with additions of constants.
+#[cfg(target_arch = "x86_64")]
+fn add_in_a_chain() -> Option<()> {
     // SAFETY: registers and flags only.
     unsafe {
-        // Register to register: newer cores do away with additions of constants.
         std::arch::asm!(
             "2:",
             "add {x}, {y}", "add {x}, {y}", "add {x}, {y}", "add {x}, {y}", "add {x}, {y}",
@@ -35,13 +44,11 @@ fn seconds_of_additions() -> Option<f64> {
             options(nomem, nostack),
         );
     }
-    Some(start.elapsed().as_secs_f64())
+    Some(())
 }
 
 #[cfg(target_arch = "aarch64")]
-fn seconds_of_additions() -> Option<f64> {
-    const UNROLLED: u64 = 10;
-    let start = Instant::now();
+fn add_in_a_chain() -> Option<()> {
     // SAFETY: registers and flags only.
     unsafe {
         std::arch::asm!(
@@ -57,12 +64,11 @@ fn seconds_of_additions() -> Option<f64> {
             options(nomem, nostack),
         );
     }
-    Some(start.elapsed().as_secs_f64())
+    Some(())
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn seconds_of_additions() -> Option<f64> {
-    let _ = Instant::now;
+fn add_in_a_chain() -> Option<()> {
     None
 }
 
