@@ -278,4 +278,23 @@ mod tests {
             assert_eq!(subject.work().bytes_read, (4096 * format.stored_row_bytes(4096)) as u64);
         }
     }
+
+    #[test]
+    fn the_knee_of_the_threads_is_measured_kept_and_right() {
+        let isa = Isa::chosen().unwrap();
+        let workers = Workers::new().unwrap();
+        let threads = Threads::of_host(&workers, &host::Topology::discover()).unwrap();
+        for problem in [workload::Gemm::new(1, 512, 256), workload::Gemm::new(33, 64, 96)] {
+            let (format, ceilings) = (Format::Int8, Ceilings::default());
+            let mut subject =
+                GemmSubject::at_the_knee(problem, format, isa, &threads, ceilings).unwrap();
+            assert_eq!(subject.metric(), GemmSubject::threads_id(problem, format));
+            subject.verify().unwrap();
+            let details = subject.details();
+            assert_eq!(details["threads"], details["threads_at_knee"]);
+            let points = details["curve"]["series"][0]["points"].as_array().unwrap();
+            assert_eq!(points[0][0], 1.0, "one thread first");
+            assert!(points.iter().all(|point| point[1].as_f64().unwrap() > 0.0), "{points:?}");
+        }
+    }
 }
