@@ -73,7 +73,8 @@ pub fn clean(cache: &Path) -> Result<u64> {
 /// The set of `model`'s layout in `cache` that fits into `budget` bytes: found there, or made now.
 ///
 /// # Errors
-/// When a quarter of the free space does not hold the smallest set, or files can't be written.
+/// [`Error::Unavailable`] when the smallest set does not fit into `budget` or into [`FREE_SHARE`] of the free space;
+/// others when files can't be written.
 pub fn obtain(cache: &Path, model: &Model, budget: u64) -> Result<Synthetic> {
     if let Some(found) = model.scaled(budget).and_then(|m| reuse(&cache.join(m.slug()))) {
         return Ok(found);
@@ -81,20 +82,22 @@ pub fn obtain(cache: &Path, model: &Model, budget: u64) -> Result<Synthetic> {
     std::fs::create_dir_all(cache).map_err(|e| Error::path("create", cache, e))?;
     remove_abandoned(cache);
     let free = free_bytes(cache)?;
-    let capped = budget.min((free as f64 * FREE_SHARE) as u64);
-    let Some(model) = model.scaled(capped) else {
-        return Err(Error::input(
-            format!(
-                "one layer of the model does not fit into the {:.1} GB that the profile and a quarter of the {:.1} GB \
-                 free in {} allow",
-                capped as f64 / 1e9,
-                free as f64 / 1e9,
-                cache.display()
-            ),
-            format!(
-                "Choose a larger HOSTDYNO_PROFILE, free some space, name a directory on a larger disk in {CACHE_VARIABLE}, or name a real model in HOSTDYNO_MODEL_DIR"
-            ),
-        ));
+    let disk = (free as f64 * FREE_SHARE) as u64;
+    let Some(model) = model.scaled(budget.min(disk)) else {
+        let (name, allowed) = (model.name(), budget.min(disk) as f64 / 1e9);
+        let (limit, next) = if disk < budget {
+            (
+                format!("a quarter of the {:.1} GB free in {}", free as f64 / 1e9, cache.display()),
+                format!("Free some space, name a directory on a larger disk in {CACHE_VARIABLE}"),
+            )
+        } else {
+            let limit = "the profile and a quarter of the free memory".to_owned();
+            (limit, "Choose a larger HOSTDYNO_PROFILE, stop other programs".to_owned())
+        };
+        return Err(Error::Unavailable(format!(
+            "one layer of {name} does not fit into the {allowed:.1} GB that {limit} allow. {next}, or name a real model in \
+             HOSTDYNO_MODEL_DIR"
+        )));
     };
     let target = cache.join(model.slug());
     if let Some(found) = reuse(&target) {
