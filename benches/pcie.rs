@@ -1,4 +1,4 @@
-//! Host to device and back.
+//! Host to device and back, and from GPU to GPU.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use hostdyno::transfer;
 
 fn main() -> ExitCode {
     bench("pcie", env!("CARGO_BIN_EXE_hostdyno"), |plan: &mut Plan| {
-        transfer::plan(plan, 0);
+        transfer::plan_host(plan);
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! Put an LLM-inference host on the dyno: measure every ceiling that bounds tokens per second.
 //!
 //! Modules import downwards in this order, and no part imports another part (but for [`transfer`], which drives the
-//! device through [`cuda`]):
+//! device through [`cuda`], and the cores that compete with it through [`memory`]):
 //! [`number`] < [`workload`] < [`host`] < [`record`] < [`measure`] < the parts ([`cpu`], [`cuda`], [`memory`],
 //! [`storage`], [`transfer`]) < [`ceilings`], where benches get the ceilings of several parts, and [`selftest`], which
 //! knows every kernel; and, over records, [`compare`], [`qualify`] and [`bottleneck`] < [`report`] < [`cli`]. `number`,

@@ -54,7 +54,7 @@ pub fn plan(ordinal: usize) -> Result<Plan> {
     let gpu = Gpu::open(ordinal)?;
     let mut plan = Plan::new(Profile::Standard);
     vram::plan(&mut plan, ordinal);
-    transfer::plan(&mut plan, ordinal);
+    transfer::plan_gpu(&mut plan, ordinal);
     launch::plan(&mut plan, ordinal);
     peak::plan(&mut plan, ordinal);
     for format in Format::MAIN {

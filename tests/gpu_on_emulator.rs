@@ -12,7 +12,9 @@ use hostdyno::cuda::peak::{self, Loop, TensorPeak};
 use hostdyno::cuda::vram::{Chase, Chunk, Gather, L2Read, Level, Operation, Vram};
 use hostdyno::measure::Subject;
 use hostdyno::number::Format;
-use hostdyno::transfer::{CopyLatency, Direction, Engine, Kind, Problem, Site, Transfer};
+use hostdyno::transfer::{
+    CopyLatency, Direction, Engine, Kind, PeerCopy, Problem, Site, Together, Transfer,
+};
 
 /// One model of each architecture that kernels are compiled for.
 const MODELS: [&str; 5] = ["a100", "l40s", "h100", "b200", "rtx-pro-6000"];
@@ -98,8 +100,13 @@ fn copies_between_host_and_device_are_right() {
                         engine,
                         site: Site::FirstTouch,
                         bytes: 256 << 20,
+                        under_load: false,
                     };
-                    let mut subject = Transfer::new(gpu.clone(), 0, problem).expect("prepared");
+                    let mut subject = match Transfer::new(gpu.clone(), 0, problem) {
+                        // Pages of 2 MiB have to be reserved by root.
+                        Err(Error::Unavailable(_)) if memory == Kind::PinnedReserved => continue,
+                        prepared => prepared.expect("prepared"),
+                    };
                     if memory == Kind::Pageable && engine == Engine::Multiprocessors {
                         assert!(subject.verify().is_err(), "the device can't reach it");
                         continue;
@@ -111,6 +118,53 @@ fn copies_between_host_and_device_are_right() {
         for direction in Direction::ONE_WAY {
             try_out(&mut CopyLatency::new(gpu.clone(), 0, direction, 4096).expect("prepared"));
         }
+    });
+}
+
+#[test]
+fn copies_beside_a_loaded_memory_are_right_and_say_what_the_cores_read() {
+    in_child(&[], &[], || {
+        let problem = Problem {
+            direction: Direction::HostToDevice,
+            memory: Kind::Pinned,
+            engine: Engine::Copy,
+            site: Site::FirstTouch,
+            bytes: 256 << 20,
+            under_load: true,
+        };
+        let gpu = Gpu::open(0).expect("a device");
+        let mut subject = Transfer::new(gpu, 0, problem).expect("prepared");
+        assert!(!subject.details().contains_key("injected_gb_per_second"), "nothing was timed");
+        try_out(&mut subject);
+        assert!(subject.details()["injected_gb_per_second"].as_f64().is_some_and(|gb| gb > 0.0));
+    });
+}
+
+#[test]
+fn copies_of_two_devices_are_right_together_and_from_one_to_the_other() {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "rtx-pro-6000,h100")], &[], || {
+        assert_eq!(Gpu::count().expect("a driver"), 2);
+        for pair in [(0, 1), (1, 0)] {
+            let mut subject = PeerCopy::new(pair, 256 << 20).expect("prepared");
+            assert!(
+                subject.kernel_path().contains("through-host"),
+                "these two have no peer access"
+            );
+            try_out(&mut subject);
+        }
+        assert_eq!(PeerCopy::metric_of((0, 1)).as_str(), "pcie/peer/gpu0/gpu1");
+        let sites = [(0, Site::FirstTouch), (1, Site::FirstTouch)];
+        for direction in Direction::ONE_WAY {
+            let mut subject = Together::new(&sites, direction, 256 << 20).expect("prepared");
+            assert_eq!(subject.work().bytes_read, 2 << 20, "a mebibyte for each emulated device");
+            subject.verify().expect("right");
+            subject.run(70).expect("timed");
+            subject.verify().expect("right after timing, too");
+            assert!(subject.disqualified().is_some(), "never a figure");
+        }
+        let alone = Together::new(&sites[..1], Direction::HostToDevice, 1 << 20);
+        assert!(matches!(alone, Err(Error::Unavailable(_))));
+        assert!(matches!(PeerCopy::new((0, 2), 1 << 20), Err(Error::Unavailable(_))));
     });
 }
 

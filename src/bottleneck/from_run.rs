@@ -82,10 +82,20 @@ impl<'a> Found<'a> {
 
     /// The fastest of the metrics whose name begins and ends so.
     fn fastest(&self, begin: &str, end: impl Fn(&str) -> bool) -> Option<Figure> {
+        self.named(begin, end).max_by(|a, b| a.value.total_cmp(&b.value))
+    }
+
+    /// The slowest of the copies from `gpu` to another: what they do together waits for it.
+    fn slowest_peer(&self, gpu: &str) -> Option<Figure> {
+        let peers = format!("pcie/peer/{gpu}/");
+        self.named(&peers, |_| true).min_by(|a, b| a.value.total_cmp(&b.value))
+    }
+
+    /// The metrics whose name begins and ends so.
+    fn named(&self, begin: &str, end: impl Fn(&str) -> bool) -> impl Iterator<Item = Figure> {
         let named =
-            |metric: &&MetricRecord| metric.id.as_str().strip_prefix(begin).is_some_and(&end);
-        let figures = self.usable().filter(named).filter_map(|metric| median(metric, 1.0));
-        figures.max_by(|a, b| a.value.total_cmp(&b.value))
+            move |metric: &&MetricRecord| metric.id.as_str().strip_prefix(begin).is_some_and(&end);
+        self.usable().filter(named).filter_map(|metric| median(metric, 1.0))
     }
 
     fn gpu(&self) -> Option<Gpu> {
@@ -117,7 +127,7 @@ impl<'a> Found<'a> {
             tflops: self.fastest(&format!("gemm/{gpu}/bf16/"), |_| true),
             attention_tflops: self.decode_attention(&gpu),
             pcie: self.fastest(&format!("pcie/h2d/pinned/{gpu}/"), |_| true),
-            peer: self.figure(&format!("pcie/peer/{gpu}")),
+            peer: self.slowest_peer(&gpu),
             kernel_us: None,
             empty_kernel_us: self.microseconds(&format!("launch/graph-node/{gpu}")),
             crossing_us: self.microseconds(&format!("pcie/latency/h2d/{gpu}/4KiB")),

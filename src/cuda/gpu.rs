@@ -32,11 +32,11 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens device `ordinal`.
+    /// How many devices the driver sees.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] with the cause: no driver, no such device, or a device that is busy, lost or forbidden.
-    pub fn open(ordinal: usize) -> Result<Rc<Self>> {
+    /// [`Error::Unavailable`] with the cause: no driver, or one that does not work.
+    pub fn count() -> Result<usize> {
         // cudarc panics when the library is missing.
         // SAFETY: only asks the loader for the library; nothing is called in it.
         if !unsafe { sys::is_culib_present() } {
@@ -44,8 +44,17 @@ impl Gpu {
                 "no NVIDIA driver: libcuda.so.1 was not found by the loader".into(),
             ));
         }
-        let devices = CudaContext::device_count().map_err(|e| driver("count its devices", e))?;
-        if ordinal >= usize::try_from(devices).unwrap_or(0) {
+        let count = CudaContext::device_count().map_err(|e| driver("count its devices", e))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// Opens device `ordinal`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the cause: no driver, no such device, or a device that is busy, lost or forbidden.
+    pub fn open(ordinal: usize) -> Result<Rc<Self>> {
+        let devices = Self::count()?;
+        if ordinal >= devices {
             return Err(Error::Unavailable(format!("the NVIDIA driver sees {devices} devices")));
         }
         let context = CudaContext::new(ordinal).map_err(|e| driver("open the device", e))?;

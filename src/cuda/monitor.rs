@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor};
 use nvml_wrapper::enums::device::SampleValue;
+use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::structs::device::FieldId;
 use nvml_wrapper::sys_exports::field_id;
 use nvml_wrapper::{Device, Nvml};
@@ -18,6 +19,13 @@ use crate::record::throttle::{is_fault, names};
 
 /// Least time between two readings under load: NVML refreshes power and clocks about ten times a second.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Names of the PCIe link's figures in records.
+const GENERATION: &str = "pcie_generation";
+const LANES: &str = "pcie_lanes";
+
+/// Most NVLinks of a device: `NVML_NVLINK_MAX_LINKS` of `nvml.h`.
+const MAX_NVLINKS: u32 = 18;
 
 /// Rows of memory that were remapped after errors, as NVML's field values: their names in records.
 const REMAPPED: [(u32, &str); 4] = [
@@ -78,6 +86,28 @@ impl Monitor {
             let range = seen.ranges.entry(name).or_insert((value, value));
             *range = (range.0.min(value), range.1.max(value));
         }
+    }
+
+    /// The highest PCIe generation and number of lanes that were seen under load: an idle device lowers its link.
+    pub fn link_under_load(&self) -> Option<(f64, f64)> {
+        let seen = self.seen.borrow();
+        let most = |name| seen.ranges.get(name).map(|range| range.1);
+        Some((most(GENERATION)?, most(LANES)?))
+    }
+
+    /// How many NVLinks of the device are up; `None` when NVML does not tell.
+    pub fn nvlinks(&self) -> Option<u32> {
+        let device = self.device().ok()?;
+        let mut up = 0;
+        for link in 0..MAX_NVLINKS {
+            match device.link_wrapper_for(link).is_active() {
+                Ok(active) => up += u32::from(active),
+                // What has no such link says so; other answers tell nothing.
+                Err(NvmlError::NotSupported | NvmlError::InvalidArg) => break,
+                Err(_) => return None,
+            }
+        }
+        Some(up)
     }
 
     /// What was seen under load so far: the range of every figure and all reasons for lowered clocks.
@@ -165,8 +195,8 @@ fn figures(device: &Device<'_>) -> Vec<(&'static str, f64)> {
         ("sm_mhz", device.clock_info(Clock::SM).ok()),
         ("memory_mhz", device.clock_info(Clock::Memory).ok()),
         ("temperature_c", device.temperature(TemperatureSensor::Gpu).ok()),
-        ("pcie_generation", device.current_pcie_link_gen().ok()),
-        ("pcie_lanes", device.current_pcie_link_width().ok()),
+        (GENERATION, device.current_pcie_link_gen().ok()),
+        (LANES, device.current_pcie_link_width().ok()),
     ];
     let whole = figures.into_iter().filter_map(|(name, value)| Some((name, f64::from(value?))));
     let watts = device.power_usage().ok().map(|mw| ("power_w", f64::from(mw) / 1e3));

@@ -2,26 +2,22 @@
 //! length between the chunks. The curve of latency over bandwidth shows where queues begin to form.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::chase::{Cycle, LINE};
-use super::kernels::Kernels;
+use super::injectors::{Injectors, SLICE};
 use super::latency::{ACCESSES, bytes_beyond_caches};
-use crate::host::{Buffer, Disjoint, Pages, Workers};
+use crate::host::{Buffer, Pages, Workers};
 use crate::measure::{Elapsed, Subject};
 use crate::record::figure::{Axis, CURVE, Curve, Series};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
 use crate::{Error, Result};
 
-/// Words that an injector reads between two pauses: 16 KiB, so that the load is even at the scale of the chase.
-const CHUNK: usize = 2048;
-/// Words of an injector's slice: far more than its share of the caches.
-const SLICE: usize = (64 << 20) / size_of::<u64>();
 /// Pauses of the curve, nanoseconds after each chunk; the first is full load.
 const PAUSES: [u64; 10] = [0, 200, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 100_000];
 /// Timings of a point; their median counts.
@@ -52,9 +48,8 @@ struct Point {
 /// One chaser, and injectors on all other workers.
 pub struct LoadedLatency {
     workers: Arc<Workers>,
-    kernels: Kernels,
+    injectors: Injectors,
     cycle: Cycle,
-    load: Buffer,
     at: Load,
     curve: Vec<Point>,
     /// Bytes read by the injectors and the time that took, over all samples.
@@ -102,26 +97,15 @@ impl LoadedLatency {
     }
 
     fn sized(workers: Arc<Workers>, bytes: usize, slice: usize) -> Result<Self> {
-        let injectors = workers.count() - 1;
-        if injectors == 0 {
+        if workers.count() < 2 {
             return Err(Error::Unavailable("loaded latency needs two cores at least".into()));
         }
         let buffer = Buffer::new(bytes, Pages::Transparent)?;
         let cycle = workers.install(|| Cycle::over(buffer, rand::random()))?;
-        let mut load = Buffer::new(injectors * slice * size_of::<u64>(), Pages::Transparent)?;
-        let words = Disjoint::new(load.as_mut_slice::<u64>());
-        workers.run(|worker| {
-            if let Some(injector) = worker.index().checked_sub(1) {
-                // SAFETY: every injector has a slice of its own.
-                let own = unsafe { words.slice(injector * slice..(injector + 1) * slice) };
-                (Kernels::best().write)(own, rand::random());
-            }
-        });
         Ok(Self {
+            injectors: Injectors::new(&workers, 1, slice)?,
             workers,
-            kernels: Kernels::best(),
             cycle,
-            load,
             at: Load::Full,
             curve: Vec::new(),
             injected: (0, Duration::ZERO),
@@ -130,39 +114,23 @@ impl LoadedLatency {
 
     /// The chaser's time for `iterations`, with injectors that pause `pause` nanoseconds after each chunk.
     fn go(&mut self, iterations: u64, pause: u64) -> Elapsed {
-        let (done, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let done = AtomicBool::new(false);
         let (cycle, time) = (Mutex::new(&mut self.cycle), Mutex::new(Duration::ZERO));
-        let (words, read) = (self.load.as_slice::<u64>(), self.kernels.read);
-        let slice = words.len() / (self.workers.count() - 1);
-        let pause = Duration::from_nanos(pause);
+        let (injectors, pause) = (&self.injectors, Duration::from_nanos(pause));
         self.workers.run(|worker| {
             worker.barrier();
-            let Some(injector) = worker.index().checked_sub(1) else {
-                if let (Ok(mut cycle), Ok(mut time)) = (cycle.lock(), time.lock()) {
-                    let start = Instant::now();
-                    cycle.walk(iterations * ACCESSES);
-                    *time = start.elapsed();
-                }
-                done.store(true, Ordering::Relaxed);
-                return;
-            };
-            let own = &words[injector * slice..(injector + 1) * slice];
-            let mut count = 0;
-            for chunk in own.chunks(CHUNK).cycle() {
-                std::hint::black_box(read(chunk));
-                count += size_of_val(chunk) as u64;
-                if done.load(Ordering::Relaxed) {
-                    break;
-                }
-                let end = Instant::now() + pause;
-                while !pause.is_zero() && Instant::now() < end {
-                    std::hint::spin_loop();
-                }
+            if worker.index() > 0 {
+                return injectors.read_until(worker, &done, pause);
             }
-            bytes.fetch_add(count, Ordering::Relaxed);
+            if let (Ok(mut cycle), Ok(mut time)) = (cycle.lock(), time.lock()) {
+                let start = Instant::now();
+                cycle.walk(iterations * ACCESSES);
+                *time = start.elapsed();
+            }
+            done.store(true, Ordering::Relaxed);
         });
         let time = time.into_inner().unwrap_or_default();
-        self.injected.0 += bytes.into_inner();
+        self.injected.0 += injectors.take_bytes();
         self.injected.1 += time;
         Elapsed(time)
     }
@@ -217,7 +185,7 @@ impl Subject for LoadedLatency {
     }
 
     fn kernel_path(&self) -> String {
-        format!("cpu/dependent-loads beside {}", self.kernels.path)
+        format!("cpu/dependent-loads beside {}", self.injectors.path())
     }
 
     fn cache(&self) -> Cache {
@@ -234,13 +202,13 @@ impl Subject for LoadedLatency {
     }
 
     fn placement(&self) -> Placement {
-        Placement::of(&self.workers, [self.cycle.buffer(), &self.load])
+        Placement::of(&self.workers, [self.cycle.buffer(), self.injectors.buffer()])
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
         let (bytes, time) = self.injected;
         let mut details = BTreeMap::from([
-            ("injectors".to_owned(), (self.workers.count() - 1).into()),
+            ("injectors".to_owned(), self.injectors.count().into()),
             ("pause_ns".to_owned(), self.pause().into()),
         ]);
         if !self.curve.is_empty() {

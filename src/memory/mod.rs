@@ -10,6 +10,7 @@
 mod ceiling;
 mod chase;
 mod handover;
+mod injectors;
 pub mod kernels;
 mod latency;
 mod loaded;
@@ -24,6 +25,7 @@ mod sweep;
 pub use ceiling::{DramCeiling, measure_read_ceiling};
 pub use chase::Cycle;
 pub use handover::{Handover, Relation};
+pub use injectors::{Injectors, SLICE};
 pub use kernels::Kernels;
 pub use latency::{Latency, Level};
 pub use loaded::{Load, LoadedLatency};

@@ -5,26 +5,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::{
-    CudaFunction, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg, result,
-};
-use rand::{RngCore, SeedableRng};
-use rand_pcg::Pcg64Mcg;
+use cudarc::driver::{CudaFunction, CudaStream};
 use serde_json::Value;
 
-use super::memory::{HostMemory, Kind};
+use super::lane::Lane;
+use super::link;
+use super::load::CpuLoad;
+use super::memory::Kind;
 use super::problem::{Direction, Engine, Problem};
-use super::{POISON, link};
+use crate::Result;
 use crate::cuda::gpu::driver;
 use crate::cuda::{Gate, Gpu, kernels};
-use crate::host::Root;
 use crate::measure::{Elapsed, Subject};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
-use crate::{Error, Result};
-
-/// Most bytes of one copy on the emulated device, which shows that the path works, not how fast.
-const EMULATED_BYTES: usize = 1 << 20;
 
 /// Copies of one problem.
 pub struct Transfer {
@@ -36,13 +30,8 @@ pub struct Transfer {
     /// Of the second direction, where there are two.
     second: Option<Arc<CudaStream>>,
     kernel: Option<CudaFunction>,
-}
-
-/// One direction's two ends.
-struct Lane {
-    direction: Direction,
-    host: HostMemory,
-    device: CudaSlice<u8>,
+    /// What the cores read from DRAM meanwhile.
+    load: Option<CpuLoad>,
 }
 
 impl Transfer {
@@ -51,21 +40,12 @@ impl Transfer {
     /// # Errors
     /// When memory can't be had, bound or page-locked.
     pub fn new(gpu: Rc<Gpu>, ordinal: usize, problem: Problem) -> Result<Self> {
-        let emulated = gpu.disqualified().is_some();
-        let bytes = if emulated { problem.bytes.min(EMULATED_BYTES) } else { problem.bytes };
         let directions = match problem.direction {
             Direction::Both => Direction::ONE_WAY.to_vec(),
             one => vec![one],
         };
-        let lane = |&direction| {
-            let device = gpu.stream().alloc_zeros(bytes);
-            let host = HostMemory::new(&gpu, problem.memory, bytes, problem.site.node())?;
-            if let Some(node) = problem.site.node() {
-                host.census().prove(&[node])?;
-            }
-            let device = device.map_err(|e| driver("allocate device memory", e))?;
-            Ok(Lane { direction, host, device })
-        };
+        let Problem { memory, site, bytes, .. } = problem;
+        let lane = |&direction| Lane::new(&gpu, direction, memory, site, bytes);
         let second = (problem.direction == Direction::Both)
             .then(|| gpu.context().new_stream().map_err(|e| driver("make a stream", e)));
         let by_kernel = problem.engine == Engine::Multiprocessors;
@@ -74,6 +54,7 @@ impl Transfer {
             gate: Gate::new(&gpu)?,
             second: second.transpose()?,
             kernel: by_kernel.then(|| gpu.load(kernels::VRAM_COPY)).transpose()?,
+            load: problem.under_load.then(CpuLoad::new).transpose()?,
             ordinal,
             problem,
             gpu,
@@ -119,77 +100,6 @@ fn enqueue(
     second.map_or(Ok(()), |second| stream.join(second).map_err(order))
 }
 
-impl Lane {
-    /// Queues one copy of all bytes by the copy engine.
-    fn enqueue(&mut self, stream: &Arc<CudaStream>) -> Result<()> {
-        let address = self.device.device_ptr(stream).0;
-        let queued = match self.direction {
-            Direction::HostToDevice => {
-                // SAFETY: both sides have the same length, outlive the stream's work, and no one else uses them.
-                unsafe { result::memcpy_htod_async(address, self.host.bytes(), stream.cu_stream()) }
-            }
-            // SAFETY: as above.
-            _ => unsafe {
-                result::memcpy_dtoh_async(self.host.bytes_mut(), address, stream.cu_stream())
-            },
-        };
-        queued.map_err(|e| driver("queue a copy", e))
-    }
-
-    /// Queues one copy of all bytes by a kernel.
-    fn launch(&mut self, gpu: &Gpu, kernel: &CudaFunction) -> Result<()> {
-        let (device, host) = (self.device.device_ptr(gpu.stream()).0, self.host.device_address()?);
-        let vectors = self.device.len() as u64 / 16;
-        let (from, to) = match self.direction {
-            Direction::HostToDevice => (host, device),
-            _ => (device, host),
-        };
-        let grid = LaunchConfig {
-            grid_dim: (4 * gpu.multiprocessors()?, 1, 1),
-            block_dim: (512, 1, 1),
-            shared_mem_bytes: 0,
-        };
-        let mut launch = gpu.stream().launch_builder(kernel);
-        launch.arg(&from).arg(&to).arg(&vectors);
-        // SAFETY: the arguments are those of kernels/vram_copy_sm80.cu; both ranges are `vectors` x 16 bytes, and mapped.
-        unsafe { launch.launch(grid) }.map_err(|e| driver("launch a kernel", e))?;
-        Ok(())
-    }
-
-    /// Puts random bytes at the source and poison at the target; returns the former.
-    fn prepare(&mut self, gpu: &Gpu) -> Result<Vec<u8>> {
-        let mut sent = vec![0; self.device.len()];
-        Pcg64Mcg::seed_from_u64(rand::random()).fill_bytes(&mut sent);
-        let poison = vec![POISON; sent.len()];
-        let (on_device, on_host) = match self.direction {
-            Direction::HostToDevice => (&poison, &sent),
-            _ => (&sent, &poison),
-        };
-        let filled = gpu.stream().memcpy_htod(on_device, &mut self.device);
-        filled.map_err(|e| driver("fill device memory", e))?;
-        self.host.bytes_mut().copy_from_slice(on_host);
-        Ok(sent)
-    }
-
-    /// Compares what arrived with what was sent.
-    fn check(&self, gpu: &Gpu, sent: &[u8]) -> Result<()> {
-        let arrived = match self.direction {
-            Direction::HostToDevice => gpu
-                .stream()
-                .clone_dtoh(&self.device)
-                .map_err(|e| driver("read device memory", e))?,
-            _ => self.host.bytes().to_vec(),
-        };
-        match arrived.iter().zip(sent).position(|(a, b)| a != b) {
-            None => Ok(()),
-            Some(i) => {
-                let (got, sent) = (arrived[i], sent[i]);
-                Err(Error::Wrong(format!("byte {i} is {got:#04x}, sent was {sent:#04x}")))
-            }
-        }
-    }
-}
-
 impl Subject for Transfer {
     fn metric(&self) -> MetricId {
         self.problem.metric(self.ordinal)
@@ -211,7 +121,7 @@ impl Subject for Transfer {
 
     /// The link's rate; twice that for both directions at once.
     fn ceiling(&self) -> Option<Ceiling> {
-        let one_way = link::ceiling(&Root::host(), self.gpu.pci_address())?;
+        let one_way = link::of(&self.gpu)?;
         if self.lanes.len() == 1 {
             return Some(one_way);
         }
@@ -247,9 +157,14 @@ impl Subject for Transfer {
         if self.by_host_clock() {
             return self.time_by_host(iterations).map(Elapsed);
         }
-        let Self { gpu, gate, lanes, second, kernel, .. } = self;
+        let Self { gpu, gate, lanes, second, kernel, load, .. } = self;
         let copy = || enqueue(gpu, lanes, second.as_ref(), kernel.as_ref());
-        gate.time(gpu, iterations, copy).map(Elapsed)
+        let time = || gate.time(gpu, iterations, copy);
+        match load {
+            Some(load) => load.beside(time),
+            None => time(),
+        }
+        .map(Elapsed)
     }
 
     fn placement(&self) -> Placement {
@@ -259,7 +174,9 @@ impl Subject for Transfer {
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
-        self.gpu.details()
+        let mut details = self.gpu.details();
+        details.extend(self.load.iter().flat_map(CpuLoad::details));
+        details
     }
 
     fn conditions(&self) -> BTreeMap<String, Value> {

@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::{CudaSlice, DevicePtr, result};
 use hdrhistogram::Histogram;
-use rand::{RngCore, SeedableRng};
-use rand_pcg::Pcg64Mcg;
 use serde_json::{Value, json};
 
-use super::POISON;
-use super::memory::{HostMemory, Kind};
-use super::problem::{Direction, size};
+use super::lane::Lane;
+use super::memory::Kind;
+use super::problem::{Direction, Site, size};
+use crate::Result;
 use crate::cuda::Gpu;
 use crate::cuda::gpu::driver;
 use crate::measure::{Elapsed, Subject};
 use crate::record::{Cache, Ceiling, MetricId, Part, Placement, Unit, Work};
 use crate::workload::Verified;
-use crate::{Error, Result};
 
 /// Longest time that the histogram tells apart, in nanoseconds.
 const LONGEST: u64 = 10_000_000_000;
@@ -31,8 +28,7 @@ pub struct CopyLatency {
     gpu: Rc<Gpu>,
     ordinal: usize,
     direction: Direction,
-    host: HostMemory,
-    device: CudaSlice<u8>,
+    lane: Lane,
     /// Nanoseconds of every copy since it was prepared.
     times: Histogram<u64>,
 }
@@ -49,10 +45,8 @@ impl CopyLatency {
     /// # Errors
     /// When memory can't be had or page-locked.
     pub fn new(gpu: Rc<Gpu>, ordinal: usize, direction: Direction, bytes: usize) -> Result<Self> {
-        let device = gpu.stream().alloc_zeros(bytes);
         Ok(Self {
-            host: HostMemory::new(&gpu, Kind::Pinned, bytes, None)?,
-            device: device.map_err(|e| driver("allocate device memory", e))?,
+            lane: Lane::new(&gpu, direction, Kind::Pinned, Site::FirstTouch, bytes)?,
             times: Histogram::new_with_max(LONGEST, 3).expect("constant bounds are right"),
             ordinal,
             direction,
@@ -63,25 +57,14 @@ impl CopyLatency {
     /// Copies once and waits for it.
     fn copy(&mut self) -> Result<()> {
         let stream = self.gpu.stream();
-        let address = self.device.device_ptr(stream).0;
-        let queued = match self.direction {
-            Direction::HostToDevice => {
-                // SAFETY: both sides have the same length, outlive the copy, and no one else uses them.
-                unsafe { result::memcpy_htod_async(address, self.host.bytes(), stream.cu_stream()) }
-            }
-            // SAFETY: as above.
-            _ => unsafe {
-                result::memcpy_dtoh_async(self.host.bytes_mut(), address, stream.cu_stream())
-            },
-        };
-        queued.map_err(|e| driver("queue a copy", e))?;
+        self.lane.enqueue(stream)?;
         stream.synchronize().map_err(|e| driver("finish a copy", e))
     }
 }
 
 impl Subject for CopyLatency {
     fn metric(&self) -> MetricId {
-        Self::metric_of(self.direction, self.ordinal, self.device.len())
+        Self::metric_of(self.direction, self.ordinal, self.lane.device.len())
     }
 
     fn part(&self) -> Part {
@@ -93,7 +76,7 @@ impl Subject for CopyLatency {
     }
 
     fn work(&self) -> Work {
-        let bytes_read = self.device.len() as u64;
+        let bytes_read = self.lane.device.len() as u64;
         Work { accesses: 1, bytes_read, ..Work::default() }
     }
 
@@ -111,24 +94,9 @@ impl Subject for CopyLatency {
     }
 
     fn verify(&mut self) -> Result<Verified> {
-        let mut sent = vec![0; self.device.len()];
-        Pcg64Mcg::seed_from_u64(rand::random()).fill_bytes(&mut sent);
-        let poison = vec![POISON; sent.len()];
-        let to_device = self.direction == Direction::HostToDevice;
-        let (on_device, on_host) = if to_device { (&poison, &sent) } else { (&sent, &poison) };
-        let filled = self.gpu.stream().memcpy_htod(on_device, &mut self.device);
-        filled.map_err(|e| driver("fill device memory", e))?;
-        self.host.bytes_mut().copy_from_slice(on_host);
+        let sent = self.lane.prepare(&self.gpu)?;
         self.copy()?;
-        let arrived = if to_device {
-            let read = self.gpu.stream().clone_dtoh(&self.device);
-            read.map_err(|e| driver("read device memory", e))?
-        } else {
-            self.host.bytes().to_vec()
-        };
-        if arrived != sent {
-            return Err(Error::Wrong("other bytes arrived than were sent".into()));
-        }
+        self.lane.check(&self.gpu, &sent)?;
         Ok(Verified { checked: sent.len() as u64, error_over_tolerance: 0.0 })
     }
 
@@ -145,7 +113,7 @@ impl Subject for CopyLatency {
     }
 
     fn placement(&self) -> Placement {
-        Placement::new(Vec::new(), &self.host.census())
+        Placement::new(Vec::new(), &self.lane.host.census())
     }
 
     fn details(&self) -> BTreeMap<String, Value> {

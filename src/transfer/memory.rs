@@ -20,6 +20,8 @@ pub enum Kind {
     Pinned,
     /// Transparent huge pages, page-locked by registration.
     PinnedHuge,
+    /// Reserved 2 MiB pages (hugetlb), page-locked by registration.
+    PinnedReserved,
     /// Allocated page-locked by the driver (`cuMemHostAlloc`).
     HostAlloc,
     /// The same, write-combined: the CPU writes it past its caches, and must not read it.
@@ -30,14 +32,21 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Pinned, Self::PinnedHuge, Self::HostAlloc, Self::WriteCombined, Self::Pageable];
+    pub const ALL: [Self; 6] = [
+        Self::Pinned,
+        Self::PinnedHuge,
+        Self::PinnedReserved,
+        Self::HostAlloc,
+        Self::WriteCombined,
+        Self::Pageable,
+    ];
 
     /// Name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pinned => "pinned",
             Self::PinnedHuge => "pinned-thp",
+            Self::PinnedReserved => "pinned-2m",
             Self::HostAlloc => "host-alloc",
             Self::WriteCombined => "write-combined",
             Self::Pageable => "pageable",
@@ -107,6 +116,7 @@ impl HostMemory {
             Kind::WriteCombined => Self::of_driver(length, sys::CU_MEMHOSTALLOC_WRITECOMBINED)?,
             Kind::Pinned => Self::registered(gpu, length, Pages::Small, node)?,
             Kind::PinnedHuge => Self::registered(gpu, length, Pages::Transparent, node)?,
+            Kind::PinnedReserved => Self::registered(gpu, length, Pages::Huge, node)?,
             Kind::Pageable => {
                 let mut buffer = buffer(length, Pages::Small, node)?;
                 let start = NonNull::new(buffer.as_mut_ptr()).expect("mapped");

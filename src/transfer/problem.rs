@@ -45,17 +45,20 @@ pub enum Site {
     FirstTouch,
     /// On the device's own node, by the operating system's index.
     NodeLocal(usize),
-    /// On another node.
+    /// On the farthest of the other nodes.
     Remote(usize),
+    /// On a node by its index, whatever its role.
+    Node(usize),
 }
 
 impl Site {
-    /// Name in metrics: nodes by role, since their indices change.
-    pub const fn name(self) -> &'static str {
+    /// Name in metrics: nodes by role where they have one, since their indices change.
+    pub fn name(self) -> String {
         match self {
-            Self::FirstTouch => "first-touch",
-            Self::NodeLocal(_) => "node-local",
-            Self::Remote(_) => "remote",
+            Self::FirstTouch => "first-touch".into(),
+            Self::NodeLocal(_) => "node-local".into(),
+            Self::Remote(_) => "remote".into(),
+            Self::Node(node) => format!("node{node}"),
         }
     }
 
@@ -63,13 +66,13 @@ impl Site {
     pub const fn node(self) -> Option<usize> {
         match self {
             Self::FirstTouch => None,
-            Self::NodeLocal(node) | Self::Remote(node) => Some(node),
+            Self::NodeLocal(node) | Self::Remote(node) | Self::Node(node) => Some(node),
         }
     }
 
-    /// Every place for memory of the device at `address`: its own node and the farthest of the others; where the firmware
-    /// tells no node of the device, or there is one node, first touch alone.
-    pub fn all(root: &Root, topology: &Topology, address: &str) -> Vec<Self> {
+    /// The roles of places for memory of the device at `address`: its own node and the farthest of the others; where the
+    /// firmware tells no node of the device, or there is one node, first touch alone.
+    pub fn roles(root: &Root, topology: &Topology, address: &str) -> Vec<Self> {
         let path = format!("sys/bus/pci/devices/{address}/numa_node");
         let own = root.read(&path).text().and_then(|text| text.trim().parse::<usize>().ok());
         let nodes: Vec<usize> = topology.usable_nodes().map(|node| node.index).collect();
@@ -100,17 +103,21 @@ pub struct Problem {
     pub site: Site,
     /// Bytes of one copy.
     pub bytes: usize,
+    /// Whether all cores read DRAM meanwhile.
+    pub under_load: bool,
 }
 
 impl Problem {
-    /// `pcie/h2d/pinned/gpu0/first-touch/256MiB`; kernels on the multiprocessors are `pinned-sm`.
+    /// `pcie/h2d/pinned/gpu0/first-touch/256MiB`; kernels on the multiprocessors are `pinned-sm`; while the cores read
+    /// DRAM, `/loaded` follows.
     pub fn metric(self, ordinal: usize) -> MetricId {
         let memory = match self.engine {
             Engine::Copy => self.memory.name().to_owned(),
             Engine::Multiprocessors => format!("{}-sm", self.memory.name()),
         };
-        let (gpu, site) = (format!("gpu{ordinal}"), self.site.name());
-        MetricId::new(["pcie", self.direction.name(), &memory, &gpu, site, &size(self.bytes)])
+        let (gpu, site, size) = (format!("gpu{ordinal}"), self.site.name(), size(self.bytes));
+        let segments = ["pcie", self.direction.name(), &memory, &gpu, &site, &size];
+        MetricId::new(segments.into_iter().chain(self.under_load.then_some("loaded")))
     }
 }
 
@@ -149,7 +156,7 @@ mod tests {
             .collect();
         topology.distances =
             (0..nodes).map(|i| (0..nodes).map(|j| 10 + i.abs_diff(j) as u64).collect()).collect();
-        Site::all(&root, &topology, ADDRESS)
+        Site::roles(&root, &topology, ADDRESS)
     }
 
     #[test]
@@ -167,8 +174,11 @@ mod tests {
             engine: Engine::Copy,
             site: Site::FirstTouch,
             bytes: 256 << 20,
+            under_load: false,
         };
         assert_eq!(problem.metric(0).as_str(), "pcie/h2d/pinned/gpu0/first-touch/256MiB");
+        let loaded = Problem { under_load: true, site: Site::Node(3), ..problem };
+        assert_eq!(loaded.metric(0).as_str(), "pcie/h2d/pinned/gpu0/node3/256MiB/loaded");
         let kernel = Problem { engine: Engine::Multiprocessors, bytes: 4 << 10, ..problem };
         assert_eq!(kernel.metric(1).as_str(), "pcie/h2d/pinned-sm/gpu1/first-touch/4KiB");
     }
