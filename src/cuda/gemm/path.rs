@@ -103,7 +103,9 @@ pub trait Multiply {
 
 /// The kernels that can multiply `problem` on `gpu`, best guess first.
 ///
-/// On sm_90a only those on `wgmma`, which `mma.sync` can't keep up with, except for few rows, where memory is what counts.
+/// On sm_90a only those on `wgmma`, which `mma.sync` can't keep up with, except where memory is what counts: with few rows
+/// those on `mma.sync` alone, and also those, behind the others, where the tiles of `wgmma` would leave multiprocessors idle
+/// that a product split along K gives work.
 ///
 /// # Errors
 /// [`Error::Unavailable`] with the cause when the chip has no instruction for the format.
@@ -122,12 +124,15 @@ pub fn paths(gpu: &Gpu, problem: Gemm, product: Product) -> Result<Vec<Box<dyn P
         Numbers::Blocked(_) => Vec::new(),
     };
     let few_rows = problem.m <= DECODE_ROWS && Mma::lacks(architecture, numbers).is_none();
-    if !wgmma.is_empty() && !few_rows {
-        return Ok(boxed(wgmma));
+    let few_tiles = |path: &Wgmma| path.tiles(problem) < multiprocessors as usize;
+    let idle = wgmma.iter().all(few_tiles);
+    let splitting = Mma::candidates(architecture, multiprocessors, problem, numbers).map(boxed);
+    match splitting {
+        Ok(splitting) if few_rows => Ok(splitting),
+        Ok(splitting) if idle => Ok(boxed(wgmma).into_iter().chain(splitting).collect()),
+        Err(cause) if wgmma.is_empty() => Err(Error::Unavailable(cause)),
+        _ => Ok(boxed(wgmma)),
     }
-    Mma::candidates(architecture, multiprocessors, problem, numbers)
-        .map(boxed)
-        .map_err(Error::Unavailable)
 }
 
 /// Whether weights in `format` are worth expanding on `architecture`: where no `mma.sync` takes the format, unless `wgmma`

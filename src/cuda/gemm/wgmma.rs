@@ -100,6 +100,11 @@ impl Wgmma {
         }
     }
 
+    /// Tiles of C, rounded up.
+    pub const fn tiles(&self, problem: Gemm) -> usize {
+        problem.m.div_ceil(self.m as usize) * problem.n.div_ceil(self.n as usize)
+    }
+
     /// Blocks: one a multiprocessor, or fewer where there are fewer tiles; whole clusters.
     fn blocks(&self, problem: Gemm, multiprocessors: u32) -> u32 {
         let (high, wide) = match self.shares_b() {
