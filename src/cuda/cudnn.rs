@@ -1,5 +1,6 @@
-//! Whether cuDNN is installed: recorded with every attention on a GPU. Nothing is measured through it: its attention is reached
-//! by a graph interface in C++ only, so our figures stand without a vendor's beside them.
+//! Whether cuDNN is installed: recorded with every attention on a GPU. Nothing is measured through it: its attention
+//! is a graph that has to be built of its backend's descriptors, which is not done yet, so our figures stand without a
+//! vendor's beside them.
 
 use std::sync::OnceLock;
 

@@ -80,7 +80,7 @@ pub const MAX_SAMPLES: usize = 100;
 /// What one metric may cost, and how good it has to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
-    /// Most time to wait for a plateau.
+    /// Most time to wait for a plateau, after [`Self::settle`].
     pub warm_up: Duration,
     /// Least time of work before the first sample, for subjects that have to settle: GPU clocks were seen to swing for about
     /// 3 s (CUTLASS, "GEMM Performance Measurement Methodology Guidelines").

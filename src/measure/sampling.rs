@@ -127,7 +127,7 @@ struct WarmUp {
 
 fn warm_up(budget: &Budget, seconds_of_one: &mut impl FnMut(u64) -> Result<f64>) -> Result<WarmUp> {
     let (mut spent, mut iterations, mut batch) = (Spent::start(), 0, 1);
-    let (most, mut burst) = (budget.warm_up.max(budget.settle), f64::INFINITY);
+    let (most, mut burst) = (budget.settle + budget.warm_up, f64::INFINITY);
     let mut last = Vec::with_capacity(PLATEAU_STEPS + 1);
     loop {
         let seconds = seconds_of_one(batch)?;

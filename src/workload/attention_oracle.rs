@@ -31,6 +31,7 @@
 //! where one key/value head follows another, and random ones, fresh in each call, of at least 1024 outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -63,6 +64,17 @@ pub enum Rounding {
     Int8,
     /// E4M3, the largest being 448.
     Fp8E4m3,
+}
+
+impl fmt::Display for Rounding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Float(Weights::F32) => "f32",
+            Self::Float(Weights::Bf16) => "bf16",
+            Self::Int8 => "int8, multiples of a 127th of the row's largest so far times the largest scale of V",
+            Self::Fp8E4m3 => "e4m3, the row's largest so far times the largest scale of V being 448",
+        })
+    }
 }
 
 impl From<Weights> for Rounding {

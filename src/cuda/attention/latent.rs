@@ -93,6 +93,7 @@ pub fn plan(
         shared_bytes: tile.shared_bytes(format) as u32,
         stride: keys.next_multiple_of(PADDING),
         page,
+        multiplied: Format::Bf16,
         weights: Weights::Bf16.into(),
         path: format!("mma.bf16/decode-latent-{}{paged}-{}x{}", from(format), tile.rows, tile.keys),
     })

@@ -55,6 +55,8 @@ pub struct Plan {
     pub stride: usize,
     /// Keys a page of the cache, where it has pages.
     pub page: Option<usize>,
+    /// What the tensor cores multiply; the faster of both formats where the two products differ.
+    pub multiplied: Format,
     /// How the weights are rounded between the two products.
     pub weights: Rounding,
     /// Kernel path without chip, as `mma.bf16/decode-int8-32x8`.
@@ -163,6 +165,11 @@ impl Plan {
             shared_bytes: (warps * stages * stage).max(4 * partial) as u32,
             stride: keys.next_multiple_of(PADDING),
             page,
+            multiplied: if keys_as_they_are(format, chip.architecture) {
+                format
+            } else {
+                Format::Bf16
+            },
             weights: Weights::Bf16.into(),
             path: format!(
                 "mma.bf16/decode-{}{paged}-{tile}x{warps}x{stages}",
@@ -208,13 +215,19 @@ pub const fn block_scale_bytes(format: Format, columns: usize) -> usize {
     }
 }
 
-/// What the path of decode says: what becomes of keys and values, as attention_decode_sm80.cu has it.
+/// Whether decode multiplies the keys as they are stored, as attention_decode_sm80.cu has it.
+fn keys_as_they_are(format: Format, architecture: &str) -> bool {
+    match format {
+        Format::Int8 => true,
+        Format::Fp8E4m3 => Mma::lacks(architecture, format).is_none(),
+        Format::Bf16 | Format::Mxfp4 | Format::Fp8E5m2 => false,
+    }
+}
+
+/// What the path of decode says: what becomes of keys and values.
 fn converted(format: Format, architecture: &str) -> String {
     match format {
-        Format::Int8 => format!("{format}-k-as-is-v-to-bf16"),
-        Format::Fp8E4m3 if Mma::lacks(architecture, format).is_none() => {
-            format!("{format}-k-as-is-v-to-bf16")
-        }
+        _ if keys_as_they_are(format, architecture) => format!("{format}-k-as-is-v-to-bf16"),
         Format::Fp8E4m3 if !matches!(architecture, "sm_80" | "sm_86") => {
             format!("{format}-k-to-f16-v-to-bf16")
         }

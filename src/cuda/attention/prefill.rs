@@ -89,6 +89,7 @@ fn tiled(
         shared_bytes: shared as u32,
         stride: keys.next_multiple_of(PADDING),
         page: None,
+        multiplied: format,
         weights,
         path: format!("mma.{format}/prefill{from}-{rows}x{tile}"),
     })

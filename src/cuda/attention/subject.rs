@@ -221,11 +221,11 @@ impl Subject for AttentionSubject {
 
     /// The roofline: tensor cores of what is multiplied, or the device's memory.
     fn ceiling(&self) -> Option<Ceiling> {
-        let multiplied = match self.kind {
-            Kind::Plain | Kind::Paged(_) => self.format,
-            Kind::Expanded => Format::Bf16,
-        };
-        gemm::ceiling(&self.gpu, multiplied, &self.work(), self.unit())
+        gemm::ceiling(&self.gpu, self.launch.plan.multiplied, &self.work(), self.unit())
+    }
+
+    fn settles(&self) -> bool {
+        self.launch.problem.phase == Phase::Prefill
     }
 
     fn kernel_path(&self) -> String {
@@ -259,6 +259,7 @@ impl Subject for AttentionSubject {
         details.insert("device".into(), self.gpu.name().into());
         details.insert("copies".into(), copies.len().into());
         details.insert("grid".into(), serde_json::json!([plan.grid.0, plan.grid.1]));
+        details.insert("weights".into(), plan.weights.to_string().into());
         details.insert("cudnn".into(), crate::cuda::cudnn::note().into());
         details
     }
