@@ -1,5 +1,5 @@
 //! Attention over a key/value cache in four formats, on the CPU and on the first GPU: decode, there with pages too, and
-//! causal prefill; where the GPU has no unit for a prefill's format, also with operands that are expanded to bf16.
+//! causal prefill; in fp8, where the GPU has no unit for it, and in mxfp4 also with operands that are expanded to bf16.
 
 use std::process::ExitCode;
 use std::rc::Rc;

@@ -24,6 +24,10 @@ type Product = (&'static str, &'static str);
 const BF16: Product = ("m16n8k16.row.col.f32.bf16.bf16.f32", "HMMA.16816.F32.BF16");
 const INT8: Product = ("m16n8k32.row.col.s32.s8.s8.s32", "IMMA.16832.S8.S8");
 const FP8: Product = ("m16n8k32.row.col.f32.e4m3.e4m3.f32", "QMMA.16832.F32.E4M3.E4M3");
+const MXFP4: Product = (
+    "m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0",
+    "OMMA.SF.16864.F32.E2M1.E2M1.E8",
+);
 
 /// Compiles `problem` on every architecture but those in `lacking`, where there must be no kernel. `least`: the share of
 /// products among the instructions of the main loop, by architecture.
@@ -98,6 +102,15 @@ fn prefill_in_int8_and_fp8_compiles_without_spilling() {
         compile(problem, Format::Int8, INT8, &[], least);
         let lacking = ["sm_80", "sm_86", "sm_90a", "sm_100a"];
         compile(problem, Format::Fp8E4m3, FP8, &lacking, least);
+    }
+}
+
+#[test]
+fn prefill_in_mxfp4_compiles_without_spilling() {
+    // A product takes twice the keys of fp8's, so that as many weights have half as many products.
+    for (model, least) in [(LLAMA_3_1_70B, 0.13), (GPT_OSS_120B, 0.075), (DEEPSEEK_R1, 0.155)] {
+        let lacking = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a"];
+        compile(model.prefill(1024, 1024), Format::Mxfp4, MXFP4, &lacking, |_| least);
     }
 }
 

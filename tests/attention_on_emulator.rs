@@ -87,8 +87,9 @@ fn verified(mut subject: AttentionSubject) -> AttentionSubject {
 
 /// Formats with a prefill kernel: those that the chip has a tensor instruction for.
 fn prefill_formats(gpu: &Gpu) -> Vec<Format> {
-    let fp8 = matches!(gpu.architecture(), "sm_89" | "sm_120a");
-    [Format::Bf16, Format::Int8].into_iter().chain(fp8.then_some(Format::Fp8E4m3)).collect()
+    let fp8 = matches!(gpu.architecture(), "sm_89" | "sm_120a").then_some(Format::Fp8E4m3);
+    let mxfp4 = (gpu.architecture() == "sm_120a").then_some(Format::Mxfp4);
+    [Format::Bf16, Format::Int8].into_iter().chain(fp8).chain(mxfp4).collect()
 }
 
 #[test]
@@ -189,6 +190,29 @@ fn prefill_is_right_in_odd_shapes_whatever_the_schedule() {
 }
 
 #[test]
+fn prefill_in_mxfp4_is_right_in_odd_shapes_whatever_the_schedule() {
+    for seed in ["0", "7"] {
+        let model = ("HOSTDYNO_EMULATED_GPU", "rtx-pro-6000");
+        let ran = in_child(&[model, ("HOSTDYNO_EMULATED_SEED", seed)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            // One key; blocks of queries and tiles of keys that are not full, and several; a last block of scales of one key.
+            for (queries, keys) in [(1, 1), (129, 129), (3, 300), (128, 131), (150, 290)] {
+                for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+                    let problem = prefill(4, queries, keys, qk_dim, v_dim);
+                    let subject = check(&gpu, problem, Format::Mxfp4);
+                    let (metric, path) = (subject.metric().to_string(), subject.kernel_path());
+                    assert!(metric.starts_with("attention/gpu0/mxfp4/prefill-"), "{metric}");
+                    assert!(path.ends_with("/mma.mxfp4/prefill-v-along-keys-128x128"), "{path}");
+                }
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
 fn expanded_prefill_is_right_in_odd_shapes_whatever_the_schedule() {
     for seed in ["0", "7"] {
         let model = ("HOSTDYNO_EMULATED_GPU", "a100");
@@ -267,20 +291,28 @@ fn prefill_meets_no_bank_twice_and_reads_whole_sectors() {
     in_child(&[("HOSTDYNO_EMULATED_GPU", "l40s")], &[], || {
         let gpu = Gpu::open(0).expect("a device");
         for format in prefill_formats(&gpu) {
-            for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
-                let (conflicts, wasted) = costs(&gpu, prefill(2, 128, 256, qk_dim, v_dim), format);
-                assert_eq!(conflicts, 0, "prefill {format} {qk_dim}/{v_dim}");
-                // Scales of queries are read by four lanes each: more bytes than there are.
-                assert!(wasted >= 0, "prefill {format} {qk_dim}/{v_dim}: {wasted}");
-                let stored = 32 * counter("global_store_sectors");
-                assert_eq!(
-                    stored,
-                    counter("global_store_bytes"),
-                    "prefill {format} {qk_dim}/{v_dim}"
-                );
-            }
+            meets_no_bank_twice_and_reads_whole_sectors(&gpu, format);
         }
     });
+}
+
+#[test]
+fn prefill_in_mxfp4_meets_no_bank_twice_and_reads_whole_sectors() {
+    in_child(&[("HOSTDYNO_EMULATED_GPU", "rtx-pro-6000")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        meets_no_bank_twice_and_reads_whole_sectors(&gpu, Format::Mxfp4);
+    });
+}
+
+fn meets_no_bank_twice_and_reads_whole_sectors(gpu: &std::rc::Rc<Gpu>, format: Format) {
+    for (qk_dim, v_dim) in [(64, 64), (128, 128), (192, 128)] {
+        let name = format!("prefill {format} {qk_dim}/{v_dim}");
+        let (conflicts, wasted) = costs(gpu, prefill(2, 128, 256, qk_dim, v_dim), format);
+        assert_eq!(conflicts, 0, "{name}");
+        // Scales of queries are read by four lanes each: more bytes than there are.
+        assert!(wasted >= 0, "{name}: {wasted}");
+        assert_eq!(32 * counter("global_store_sectors"), counter("global_store_bytes"), "{name}");
+    }
 }
 
 #[test]

@@ -38,3 +38,15 @@ __device__ __forceinline__ unsigned int pack_e4m3(float low, float high) {
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(packed) : "f"(high), "f"(low));
     return packed;
 }
+
+// Eight f32, rounded to nearest even and limited to 6, as E2M1: the first in the lowest nibble (sm_120a).
+__device__ __forceinline__ unsigned int pack_e2m1(float a, float b, float c, float d, float e, float f, float g, float h) {
+    unsigned int packed;
+    asm("{\n.reg .b8 p, q, r, s;\n"
+        "cvt.rn.satfinite.e2m1x2.f32 p, %2, %1;\ncvt.rn.satfinite.e2m1x2.f32 q, %4, %3;\n"
+        "cvt.rn.satfinite.e2m1x2.f32 r, %6, %5;\ncvt.rn.satfinite.e2m1x2.f32 s, %8, %7;\n"
+        "mov.b32 %0, {p, q, r, s};\n}"
+        : "=r"(packed)
+        : "f"(a), "f"(b), "f"(c), "f"(d), "f"(e), "f"(f), "f"(g), "f"(h));
+    return packed;
+}

@@ -30,6 +30,13 @@ __device__ __forceinline__ unsigned int load_shared(unsigned int address) {
     return v;
 }
 
+// Two bytes of shared memory, by their 32-bit address.
+__device__ __forceinline__ unsigned int load_shared_half(unsigned int address) {
+    unsigned short v;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address) : "memory");
+    return v;
+}
+
 // One byte of shared memory, by its 32-bit address.
 __device__ __forceinline__ unsigned int load_shared_byte(unsigned int address) {
     unsigned int v;

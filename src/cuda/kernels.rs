@@ -67,6 +67,12 @@ kernel!(
     "Causal attention of a chunk; needs a format, dimensions and tiles."
 );
 kernel!(
+    ATTENTION_PREFILL_MXFP4,
+    "attention_prefill_mxfp4",
+    "attention_prefill_mxfp4_sm120a.cu",
+    "Causal attention of a chunk with all products in mxfp4; needs dimensions and tiles."
+);
+kernel!(
     GEMM_BF16_WGMMA,
     "gemm_bf16_wgmma",
     "gemm_bf16_sm90.cu",
@@ -110,6 +116,8 @@ pub const PEAKS: [Kernel; 7] =
 /// The headers that kernels and headers include by these names.
 const HEADERS: &[(&str, &str)] = &[
     ("attention/codes.cuh", include_str!("../../kernels/attention/codes.cuh")),
+    ("attention/mxfp4_tile.cuh", include_str!("../../kernels/attention/mxfp4_tile.cuh")),
+    ("attention/mxfp4_weights.cuh", include_str!("../../kernels/attention/mxfp4_weights.cuh")),
     ("attention/prefill_format.cuh", include_str!("../../kernels/attention/prefill_format.cuh")),
     ("attention/prefill_step.cuh", include_str!("../../kernels/attention/prefill_step.cuh")),
     ("attention/quad.cuh", include_str!("../../kernels/attention/quad.cuh")),

@@ -1,7 +1,7 @@
 //! Scaled dot-product attention over a key/value cache.
 
 use super::memory;
-use crate::number::{Format, Matrix};
+use crate::number::{Format, MX_BLOCK, Matrix};
 use crate::{Error, Result};
 
 /// Which half of inference the shape belongs to.
@@ -130,6 +130,12 @@ impl Attention {
             + (self.heads * self.queries * format.stored_row_bytes(self.qk_dim)) as u64
     }
 
+    /// Rows and columns of V transposed, as a product takes it that scales blocks along keys: `kv_heads x v_dim` rows of
+    /// the keys, up to a whole block. What stands behind the last key is seen by no query.
+    pub const fn transposed_values(&self) -> (usize, usize) {
+        (self.kv_heads * self.v_dim, self.keys.next_multiple_of(MX_BLOCK))
+    }
+
     /// Bytes of O as f32.
     pub const fn bytes_written(&self) -> u64 {
         (self.heads * self.queries * self.v_dim * size_of::<f32>()) as u64
@@ -158,13 +164,26 @@ impl AttentionInputs<'_> {
     /// # Errors
     /// [`Error::Input`] that names the operand.
     pub fn check(&self, problem: &Attention) -> Result<()> {
+        self.check_with(problem, (problem.kv_heads * problem.keys, problem.v_dim))
+    }
+
+    /// The same where V is transposed: see [`Attention::transposed_values`].
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_transposed(&self, problem: &Attention) -> Result<()> {
+        self.check_with(problem, problem.transposed_values())
+    }
+
+    /// `values`: rows and columns of V, where there is one.
+    fn check_with(&self, problem: &Attention, values: (usize, usize)) -> Result<()> {
         let format = self.q.format;
         problem.check(format)?;
         let cached = problem.kv_heads * problem.keys;
         let operands = [
             ("Q", Some(self.q), Some((problem.heads * problem.queries, problem.qk_dim))),
             ("K", Some(self.k), Some((cached, problem.qk_dim))),
-            ("V", self.v, (!problem.latent).then_some((cached, problem.v_dim))),
+            ("V", self.v, (!problem.latent).then_some(values)),
         ];
         for (name, matrix, expected) in operands {
             let got = matrix.map(|matrix| (matrix.rows, matrix.columns));

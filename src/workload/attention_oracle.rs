@@ -19,6 +19,9 @@
 //!   row of V and p' the largest weight, one unit is p' S / L. Int8 is off by half of it a key, times the value's code
 //!   c: the smaller of sqrt(n) and lambda times sqrt(sum c^2), and by half of it a tile of keys where sums are integers.
 //!   E4M3 is off by 2^-4, as bf16 by 2^-8, and by half of its smallest number, 2^-10 units, times codes as before.
+//! - **Weights as mxfp4** are rounded here, too ([`super::attention_mxfp4`]): p is what they are then, by which neither
+//!   errors of the scores nor of the exponential count but where they carry a weight over a tie, by e: (sum e |v| + |o| E) /
+//!   (1 - E), E = sum e.
 //! - **Sums over keys.** Weights and weighted values are summed in f32 with at most one rescaling an addition:
 //!   gamma(2 n) times the largest partial sum, which is at most A, and for values drawn independently (contract 2 of
 //!   the measurement) at most |o| + lambda Q: a sharper limit, without which a key too much or too little would
@@ -31,17 +34,20 @@
 //! where one key/value head follows another, and random ones, fresh in each call, of at least 1024 outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::f64::consts::LOG2_E;
 use std::fmt;
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
+use super::attention_mxfp4::{self, ByKey};
 use super::dot::{Row, dot};
 use super::rounding::{self, BF16, E4M3, E4M3_MAX, E4M3_STEP, F32, FLUSHED, LAMBDA};
 use super::verified::{Comparisons, check_length};
 use super::{Attention, AttentionInputs, Verified};
 use crate::Result;
+use crate::number::Rows;
 
 /// How a kernel keeps the softmax weights between the two products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +70,16 @@ pub enum Rounding {
     Int8,
     /// E4M3, the largest being 448.
     Fp8E4m3,
+    /// E2M1, with a power of two for 32 keys of a row, by which the largest of them becomes 4 or 6, the nearest; their sum,
+    /// too, is that of the rounded. V is transposed: see [`Attention::transposed_values`].
+    Mxfp4,
+}
+
+impl Rounding {
+    /// Whether V is transposed, so that its blocks lie along keys.
+    pub fn transposes_values(self) -> bool {
+        self == Self::Mxfp4
+    }
 }
 
 impl fmt::Display for Rounding {
@@ -71,8 +87,11 @@ impl fmt::Display for Rounding {
         f.write_str(match self {
             Self::Float(Weights::F32) => "f32",
             Self::Float(Weights::Bf16) => "bf16",
-            Self::Int8 => "int8, multiples of a 127th of the row's largest so far times the largest scale of V",
-            Self::Fp8E4m3 => "e4m3, the row's largest so far times the largest scale of V being 448",
+            Self::Int8 => "int8, scaled with their values: the largest of a row is 127",
+            Self::Fp8E4m3 => "fp8, scaled with their values: the largest of a row is 448",
+            Self::Mxfp4 => {
+                "mxfp4, a scale for 32 keys of a query: the largest is 4 or 6; divided by their rounded sum"
+            }
         })
     }
 }
@@ -121,7 +140,17 @@ pub fn verify_attention_seeded(
     weights: impl Into<Rounding>,
     seed: u64,
 ) -> Result<Verified> {
-    inputs.check(problem)?;
+    let weights = weights.into();
+    let by_key;
+    let values: &dyn Rows = if weights.transposes_values() {
+        inputs.check_transposed(problem)?;
+        let &Attention { keys, v_dim, .. } = problem;
+        by_key = ByKey { transposed: inputs.values(), keys, v_dim };
+        &by_key
+    } else {
+        inputs.check(problem)?;
+        inputs.values()
+    };
     check_length("O", o.len(), problem.heads * problem.queries * problem.v_dim)?;
     // Rows that share a key/value head share the decoding of its keys and values.
     let mut by_kv_head: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -129,7 +158,7 @@ pub fn verify_attention_seeded(
         let head = row / problem.queries;
         by_kv_head.entry(problem.kv_head(head)).or_default().push(row);
     }
-    let oracle = Oracle { problem, inputs, weights: weights.into() };
+    let oracle = Oracle { problem, inputs, values, weights };
     let mut comparisons = Comparisons::default();
     for (kv_head, rows) in by_kv_head {
         comparisons = comparisons.merge(oracle.kv_head(kv_head, &rows, o));
@@ -163,6 +192,8 @@ fn sample_rows(problem: &Attention, seed: u64) -> BTreeSet<usize> {
 struct Oracle<'a> {
     problem: &'a Attention,
     inputs: AttentionInputs<'a>,
+    /// Values, a row for each key.
+    values: &'a dyn Rows,
     weights: Rounding,
 }
 
@@ -170,6 +201,8 @@ struct Oracle<'a> {
 struct Softmax {
     /// The weight of each key; 0 where the mask hides it.
     weights: Vec<f64>,
+    /// By how much a right kernel may round each weight otherwise; empty where only [`Rounding`] tells.
+    uncertain: Vec<f64>,
     /// Euclidean norm of the weights.
     norm: f64,
     /// The largest weight.
@@ -197,17 +230,20 @@ struct Sums {
     largest: f64,
     /// (v / the scale of its row)^2.
     codes: f64,
+    /// |v|, times how uncertain the weight is.
+    uncertain: f64,
 }
 
 impl Sums {
-    /// `inverse`: of the scale of the row of `value`.
-    fn add(&mut self, weight: f64, value: f64, inverse: f64) {
+    /// `uncertain`: how far the weight may be off; `inverse`: of the scale of the row of `value`.
+    fn add(&mut self, weight: f64, uncertain: f64, value: f64, inverse: f64) {
         let term = weight * value;
         self.value += term;
         self.magnitude += term.abs();
         self.square += term * term;
         self.largest = self.largest.max(value.abs());
         self.codes += (value * inverse).powi(2);
+        self.uncertain += uncertain * value.abs();
     }
 
     fn merge(&mut self, other: &Self) {
@@ -216,6 +252,7 @@ impl Sums {
         self.square += other.square;
         self.largest = self.largest.max(other.largest);
         self.codes += other.codes;
+        self.uncertain += other.uncertain;
     }
 }
 
@@ -263,14 +300,27 @@ impl Oracle<'_> {
             let visible = self.problem.visible_keys(row % queries);
             let seen = || (0..visible).map(|key| scores[key * rows.len() + column]);
             let max = seen().fold(f64::NEG_INFINITY, |max, (sum, _)| max.max(sum)) * factor;
-            let mut weights: Vec<f64> = seen().map(|(sum, _)| (sum * factor - max).exp()).collect();
+            let (mut weights, mut uncertain): (Vec<f64>, Vec<f64>) =
+                if self.weights == Rounding::Mxfp4 {
+                    let scores: Vec<_> = seen()
+                        .map(|(sum, terms)| {
+                            let (score, terms) = (sum * factor, terms * factor);
+                            let error = self.score_error(terms, score.abs(), max.abs());
+                            (score * LOG2_E, error * LOG2_E)
+                        })
+                        .collect();
+                    attention_mxfp4::round(&scores).iter().map(|w| (w.value, w.uncertainty)).unzip()
+                } else {
+                    (seen().map(|(sum, _)| (sum * factor - max).exp()).collect(), Vec::new())
+                };
             let total: f64 = weights.iter().sum();
-            weights.iter_mut().for_each(|weight| *weight /= total);
+            weights.iter_mut().chain(&mut uncertain).for_each(|weight| *weight /= total);
             let largest = weights.iter().copied().fold(0.0, f64::max);
             let norm = weights.iter().map(|weight| weight * weight).sum::<f64>().sqrt();
             weights.resize(keys, 0.0);
             Softmax {
                 weights,
+                uncertain,
                 norm,
                 largest,
                 visible,
@@ -285,19 +335,19 @@ impl Oracle<'_> {
     /// Row after row, the sums of each output.
     fn sums(&self, kv_head: usize, softmax: &[Softmax]) -> Vec<Sums> {
         let &Attention { keys, v_dim, .. } = self.problem;
-        let values = self.inputs.values();
-        let start = || (Row::empty(values), vec![Sums::default(); softmax.len() * v_dim]);
+        let start = || (Row::empty(self.values), vec![Sums::default(); softmax.len() * v_dim]);
         let add = |(mut value, mut sums): (Row, Vec<Sums>), key: usize| {
-            value.load(values, kv_head * keys + key);
-            let scale = f64::from(values.row_scale(kv_head * keys + key));
+            value.load(self.values, kv_head * keys + key);
+            let scale = f64::from(self.inputs.values().row_scale(kv_head * keys + key));
             let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
             for (softmax, sums) in softmax.iter().zip(sums.chunks_exact_mut(v_dim)) {
                 let weight = softmax.weights[key];
+                let uncertain = softmax.uncertain.get(key).copied().unwrap_or(0.0);
                 if key < softmax.visible {
                     // Where the values are a prefix of the keys, `zip` ends with the prefix.
                     sums.iter_mut()
                         .zip(&value.values)
-                        .for_each(|(sums, v)| sums.add(weight, *v, inverse));
+                        .for_each(|(sums, v)| sums.add(weight, uncertain, *v, inverse));
                 }
             }
             (value, sums)
@@ -310,6 +360,13 @@ impl Oracle<'_> {
         keys.fold(start, add).reduce(start, merge).1
     }
 
+    /// How far one score, of the given magnitude and sum of magnitudes, and the exponential of it, may be off: relative to
+    /// its weight, or absolutely for the score.
+    fn score_error(&self, terms: f64, score: f64, max_score: f64) -> f64 {
+        let roundings = self.problem.qk_dim + SCORE_ROUNDINGS;
+        rounding::accumulation(roundings) * terms + exponential(score, max_score)
+    }
+
     /// See the module's page. `scale`: the largest of a row of V.
     fn tolerance(&self, softmax: &Softmax, sums: &Sums, scale: f64) -> f64 {
         let o = sums.value.abs();
@@ -319,7 +376,9 @@ impl Oracle<'_> {
         let scores = softmax.score_terms
             * (rounding::accumulation(roundings) * magnitude)
                 .min(rounding::deviation(roundings as f64) * spread);
-        let exponential = (8.0 + 4.0 * softmax.score + 4.0 * softmax.max_score) * F32 * magnitude;
+        let exponential = exponential(softmax.score, softmax.max_score) * magnitude;
+        // Of weights that are rounded here, only ties know of errors before.
+        let before = if self.weights == Rounding::Mxfp4 { 0.0 } else { scores + exponential };
         let visible = softmax.visible as f64;
         let relative = magnitude.min(LAMBDA * spread);
         let codes = visible.sqrt().min(LAMBDA) * sums.codes.sqrt();
@@ -329,10 +388,19 @@ impl Oracle<'_> {
             Rounding::Float(Weights::Bf16) => BF16 * relative,
             Rounding::Int8 => 0.5 * unit(127.0) * (codes + visible),
             Rounding::Fp8E4m3 => E4M3 * relative + 0.5 * E4M3_STEP * unit(E4M3_MAX) * codes,
+            Rounding::Mxfp4 => {
+                let total = softmax.uncertain.iter().sum::<f64>().min(1.0);
+                (sums.uncertain + o * total) / (1.0 - total)
+            }
         };
         let partial = magnitude.min(o + LAMBDA * spread);
         let summation = rounding::accumulation(2 * softmax.visible) * partial;
         let flushing = FLUSHED * visible * (1.0 + sums.largest);
-        scores + exponential + weights + summation + 4.0 * F32 * o + flushing
+        before + weights + summation + 4.0 * F32 * o + flushing
     }
+}
+
+/// The relative error of a weight by its exponential, of scores of these magnitudes: see the module's page.
+fn exponential(score: f64, max_score: f64) -> f64 {
+    (8.0 + 4.0 * score + 4.0 * max_score) * F32
 }

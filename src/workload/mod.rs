@@ -7,6 +7,7 @@
 //! whole model of the catalogue or of a `config.json` ([`model_of_config`]), stored as [`Mix`] says.
 
 mod attention;
+mod attention_mxfp4;
 mod attention_oracle;
 mod catalogue;
 mod config;

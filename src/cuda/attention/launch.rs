@@ -52,7 +52,7 @@ impl Launch {
         let merge = plan.merge.clone().map(|build| gpu.load(build)).transpose()?;
         let pages = plan.page.map(|keys| Pages::shuffled(keys, plan.stride, seed));
         let copies = (0..copies)
-            .map(|_| Operands::upload(gpu, &problem, inputs, plan.stride, pages.as_ref()))
+            .map(|_| Operands::upload(gpu, &problem, inputs, &plan, pages.as_ref()))
             .collect::<Result<Vec<_>>>()?;
         let rows = problem.heads * problem.queries;
         let parts = match problem.phase {

@@ -3,7 +3,8 @@
 //! Decode is there for every format of the default tables on every chip: codes become bf16 or f16 exactly in registers
 //! where they are not multiplied as they are, which the name of the kernel path says. Prefill, bound by arithmetic, is there
 //! where the format has a tensor instruction. Where it has none, codes are expanded to bf16 by a plan of its own name
-//! ([`Plan::expanded`]), which does not show the format's own rate.
+//! ([`Plan::expanded`]), which does not show the format's own rate. Prefill in mxfp4 takes V transposed, in blocks along keys
+//! (`prefill-v-along-keys`), since a product scales blocks along what it sums over.
 
 use super::{latent, prefill};
 use crate::cuda::gemm::Mma;
@@ -103,7 +104,8 @@ impl Plan {
         prefill::expanded(problem, format, chip)
     }
 
-    /// Whether [`Plan::expanded`] is worth a metric: a prefill that no kernel of `architecture` multiplies as it is stored.
+    /// Whether [`Plan::expanded`] is worth a metric: a prefill that no kernel of `architecture` multiplies as decode's cache
+    /// stores it. In mxfp4 that is every one: where there is a kernel, it takes values that lie transposed.
     pub fn worth_expanding(problem: &Attention, format: Format, architecture: &str) -> bool {
         problem.phase == Phase::Prefill
             && match format {
@@ -254,6 +256,8 @@ mod tests {
         Chip { architecture: "sm_90a", multiprocessors: 132, shared_bytes: 227 << 10 };
     const ADA: Chip<'_> =
         Chip { architecture: "sm_89", multiprocessors: 142, shared_bytes: 99 << 10 };
+    const BLACKWELL: Chip<'_> =
+        Chip { architecture: "sm_120a", multiprocessors: 188, shared_bytes: 99 << 10 };
 
     #[test]
     fn decode_fills_the_chip_and_its_shared_memory() {
@@ -283,6 +287,9 @@ mod tests {
         assert_eq!(expanded(Format::Fp8E4m3), "mma.bf16/prefill-fp8-to-bf16-128x64");
         let native = Plan::new(&prefill, Format::Fp8E4m3, ADA).expect("planned").path;
         assert_eq!(native, "mma.fp8/prefill-128x64");
+        let native = Plan::new(&prefill, Format::Mxfp4, BLACKWELL).expect("planned");
+        assert_eq!(native.path, "mma.mxfp4/prefill-v-along-keys-128x128");
+        assert_eq!(native.weights, Rounding::Mxfp4);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::plan::{Chip, PADDING, Plan, STATIC_BYTES, block_scale_bytes, code, from, missing};
 use crate::cuda::gemm::Mma;
-use crate::cuda::kernels::ATTENTION_PREFILL;
-use crate::number::Format;
+use crate::cuda::kernels::{ATTENTION_PREFILL, ATTENTION_PREFILL_MXFP4};
+use crate::number::{Format, MX_BLOCK};
 use crate::workload::{Attention, Phase, Rounding, Weights};
 use crate::{Error, Result};
 
@@ -21,7 +21,61 @@ pub fn plan(problem: &Attention, format: Format, chip: Chip<'_>) -> Result<Plan>
     if format == Format::Int8 && problem.keys > INT8_KEYS {
         return Err(missing(&format!("prefill in int8 with more than {INT8_KEYS} keys")));
     }
+    if format == Format::Mxfp4 {
+        return blocks(problem, chip);
+    }
     tiled(problem, format, format, Tiles::new(format, problem.qk_dim), chip)
+}
+
+/// Warps of the kernel in mxfp4, 16 queries each. Eight with all registers need no local memory; as many threads again do.
+const BLOCK_WARPS: usize = 8;
+/// Keys that it takes a step.
+const BLOCK_KEYS: usize = 128;
+/// Stages of its ring.
+const BLOCK_STAGES: usize = 2;
+
+/// The plan in mxfp4, whose blocks the instruction scales.
+fn blocks(problem: &Attention, chip: Chip<'_>) -> Result<Plan> {
+    let &Attention { heads, queries, keys, qk_dim, v_dim, .. } = problem;
+    check_dimensions(problem)?;
+    let rows = 16 * BLOCK_WARPS;
+    // Two codes a byte; scales of a key padded to a power of two.
+    let key = qk_dim / 2 + (qk_dim / MX_BLOCK).next_power_of_two();
+    let stage = BLOCK_KEYS * key + v_dim * (BLOCK_KEYS / 2 + BLOCK_KEYS / MX_BLOCK);
+    let shared = BLOCK_STAGES * stage;
+    check_shared(Format::Mxfp4, shared, chip)?;
+    let constants =
+        [("QK", qk_dim as u32), ("VD", v_dim as u32), ("WARPS", BLOCK_WARPS as u32), ("BLOCKS", 1)];
+    Ok(Plan {
+        build: ATTENTION_PREFILL_MXFP4.with(constants),
+        merge: None,
+        grid: (heads as u32, queries.div_ceil(rows) as u32),
+        threads: 32 * BLOCK_WARPS as u32,
+        shared_bytes: shared as u32,
+        stride: keys.next_multiple_of(BLOCK_KEYS),
+        page: None,
+        multiplied: Format::Mxfp4,
+        weights: Rounding::Mxfp4,
+        path: format!("mma.mxfp4/prefill-v-along-keys-{rows}x{BLOCK_KEYS}"),
+    })
+}
+
+fn check_dimensions(problem: &Attention) -> Result<()> {
+    let dimensions = (problem.qk_dim, problem.v_dim);
+    if [(64, 64), (128, 128), (192, 128)].contains(&dimensions) {
+        return Ok(());
+    }
+    let (qk_dim, v_dim) = dimensions;
+    Err(missing(&format!("prefill with head dimensions {qk_dim} and {v_dim}")))
+}
+
+/// Whether `bytes` of dynamic shared memory fit in the chip's.
+fn check_shared(stored: Format, bytes: usize, chip: Chip<'_>) -> Result<()> {
+    let room = chip.shared_bytes;
+    if bytes + STATIC_BYTES <= room {
+        return Ok(());
+    }
+    Err(missing(&format!("prefill of {stored} in {room} bytes of shared memory")))
 }
 
 /// [`plan`] for operands that are stored in `format` and expanded to bf16.
@@ -52,9 +106,7 @@ fn tiled(
             return Err(missing(&format!("prefill in {format}")));
         }
     };
-    if ![(64, 64), (128, 128), (192, 128)].contains(&(qk_dim, v_dim)) {
-        return Err(missing(&format!("prefill with head dimensions {qk_dim} and {v_dim}")));
-    }
+    check_dimensions(problem)?;
     let Tiles { products, warps, tile, blocks, hold } = tiles;
     let rows = 16 * products * warps;
     let constants = [
@@ -76,10 +128,7 @@ fn tiled(
     let as_stored = |columns| stored.row_bytes(columns) + block_scale_bytes(stored, columns);
     let stage = if stored == format { 0 } else { tile * as_stored(qk_dim.max(v_dim)) };
     let shared = rows * wide(qk_dim) + tile * (wide(qk_dim) + wide(v_dim)) + row_scales + stage;
-    if shared + STATIC_BYTES > chip.shared_bytes {
-        let room = chip.shared_bytes;
-        return Err(missing(&format!("prefill of {stored} in {room} bytes of shared memory")));
-    }
+    check_shared(stored, shared, chip)?;
     let from = if stored == format { String::new() } else { format!("-{}", from(stored)) };
     Ok(Plan {
         build: ATTENTION_PREFILL.with(constants),

@@ -44,7 +44,7 @@ enum Kind {
 struct Inputs {
     q: Matrix,
     k: Matrix,
-    /// None where the values are a part of the keys.
+    /// None where the values are a part of the keys; transposed where the plan's rounding says so.
     v: Option<Matrix>,
 }
 
@@ -158,7 +158,13 @@ impl AttentionSubject {
         let rows = |heads: usize, each: usize, columns: usize, salt: u64| {
             Matrix::random(format, heads * each, columns, seed.wrapping_add(salt))
         };
-        let v = || rows(problem.kv_heads, problem.keys, problem.v_dim, 2);
+        let v = || {
+            if plan.weights.transposes_values() {
+                let (rows, columns) = problem.transposed_values();
+                return Matrix::random(format, rows, columns, seed.wrapping_add(2));
+            }
+            rows(problem.kv_heads, problem.keys, problem.v_dim, 2)
+        };
         let inputs = Inputs {
             q: rows(problem.heads, problem.queries, problem.qk_dim, 0)?,
             k: rows(problem.kv_heads, problem.keys, problem.qk_dim, 1)?,

@@ -1,5 +1,6 @@
 //! Tests of problems, the catalogue, and above all of the oracles: right kernels pass, each kind of wrong one fails.
 
+mod attention_mxfp4;
 mod attention_oracle;
 mod catalogue;
 mod gemm_oracle;
