@@ -10,7 +10,7 @@ use hostdyno::cuda::Gpu;
 use hostdyno::cuda::launch::{Launch, LaunchSubject};
 use hostdyno::cuda::peak::{self, Loop, TensorPeak};
 use hostdyno::cuda::vram::{Chase, Chunk, Gather, L2Read, Level, Operation, Vram};
-use hostdyno::measure::Subject;
+use hostdyno::measure::{Subject, underway};
 use hostdyno::number::Format;
 use hostdyno::transfer::{
     CopyLatency, Direction, Engine, Kind, PeerCopy, Problem, Site, Together, Transfer,
@@ -218,9 +218,7 @@ fn measure(operation: Operation) -> Result<(), Error> {
 fn a_failing_device_is_an_error_with_its_cause() {
     for (fault, cause) in [
         ("oom@2", "out of memory"),
-        ("launch@1", "unspecified launch failure"),
         ("ecc@3", "uncorrectable ECC error"),
-        ("hang@2", "timed out"),
         ("lost@1", "unknown error"),
     ] {
         let ran = in_child(&[("HOSTDYNO_EMULATED_FAULTS", fault), ("CAUSE", cause)], &[], || {
@@ -235,6 +233,57 @@ fn a_failing_device_is_an_error_with_its_cause() {
             return;
         }
     }
+}
+
+#[test]
+fn a_kernel_that_crashes_is_wrong_and_never_merely_skipped() {
+    for (fault, cause) in [
+        ("launch@1", "unspecified launch failure"),
+        ("launch@6", "unspecified launch failure"),
+        ("hang@2", "timed out"),
+    ] {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_FAULTS", fault), ("CAUSE", cause)], &[], || {
+            let cause = std::env::var("CAUSE").expect("set above");
+            match measure(Operation::Copy) {
+                Err(Error::Wrong(message)) => {
+                    assert!(message.contains("faulted") && message.contains(&cause), "{message}");
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+        // The child itself has one fault.
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn metrics_after_a_crash_name_the_one_that_crashed() {
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "launch@6")], &[], || {
+        let gpu = Gpu::open(0).expect("a device");
+        let metric = |operation: Operation| {
+            underway::begin(&operation.metric(0));
+            Vram::new(gpu.clone(), 0, operation)?.verify().map(drop)
+        };
+        let crashed = loop {
+            if let Err(error) = metric(Operation::Copy) {
+                break error;
+            }
+        };
+        assert!(matches!(&crashed, Error::Wrong(why) if why.contains("faulted")), "{crashed:?}");
+        assert!(hostdyno::cuda::lost());
+        // The one that crashed is told the same as often as it asks, the others are told who it was.
+        assert!(matches!(metric(Operation::Copy), Err(Error::Wrong(_))));
+        for later in [Operation::Read, Operation::Write] {
+            let Err(Error::Unavailable(why)) = metric(later) else { panic!("not told") };
+            let blamed = format!("lost by {}", Operation::Copy.metric(0));
+            assert!(why.contains(&blamed) && why.contains("launch failure"), "{why}");
+        }
+        // Who lets go of the lost context can have a fresh one.
+        drop(gpu);
+        measure(Operation::Read).expect("works again");
+    });
 }
 
 #[test]

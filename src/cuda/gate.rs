@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg, result, sys};
 
-use super::gpu::{Gpu, driver};
+use super::gpu::{Gpu, driver, launching};
 use super::kernels;
 use crate::{Error, Result};
 
@@ -114,7 +114,7 @@ impl Gate {
         unsafe {
             let mut clock = gpu.stream().launch_builder(&self.clock);
             clock.arg(&turns).arg(&mut self.clocks);
-            clock.launch(ONE_THREAD).map_err(|e| driver("launch the clock", e))?;
+            clock.launch(ONE_THREAD).map_err(|e| launching("launch the clock", e))?;
         }
         let clocks =
             gpu.stream().clone_dtoh(&self.clocks).map_err(|e| driver("read a clock", e))?;
@@ -137,7 +137,7 @@ impl Gate {
         unsafe {
             let mut gate = stream.launch_builder(&self.kernel);
             gate.arg(&address).arg(&PATIENCE).arg(&mut self.timed_out);
-            gate.launch(ONE_THREAD).map_err(|e| driver("launch the gate", e))?;
+            gate.launch(ONE_THREAD).map_err(|e| launching("launch the gate", e))?;
         }
         // Whatever goes wrong from here on, the gate must be opened.
         let timing = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);

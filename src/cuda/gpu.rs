@@ -11,6 +11,8 @@ use cudarc::nvrtc::Ptx;
 use serde_json::{Value, json};
 
 use super::cubins;
+use super::failure;
+pub use super::failure::{driver, launching};
 use super::kernels::Build;
 use super::monitor::Monitor;
 use crate::measure::statistics::quantile;
@@ -58,6 +60,9 @@ impl Gpu {
             return Err(Error::Unavailable(format!("the NVIDIA driver sees {devices} devices")));
         }
         let context = CudaContext::new(ordinal).map_err(|e| driver("open the device", e))?;
+        // A process may hold a context that an earlier metric lost.
+        context.synchronize().map_err(|e| driver("use the device", e))?;
+        failure::fresh(context.cu_ctx());
         // Everything is on one stream: tracking would add event waits around each launch.
         // SAFETY: no slice is ever used on another stream.
         unsafe { context.disable_event_tracking() };
@@ -204,11 +209,6 @@ impl Gpu {
             self.context.attribute(attribute).map_err(|e| driver("read an attribute", e))?;
         Ok(u32::try_from(value).unwrap_or(0))
     }
-}
-
-/// The error for a driver call that failed while trying to do `what`: the metric is skipped, the rest goes on.
-pub fn driver(what: &str, error: DriverError) -> Error {
-    Error::Unavailable(format!("the NVIDIA driver could not {what}: {error}"))
 }
 
 /// The compilation target of a compute capability: the architecture-specific one where it has instructions of its own

@@ -8,7 +8,7 @@ use cudarc::driver::{CudaFunction, CudaGraph, CudaSlice, LaunchConfig, PushKerne
 use serde_json::Value;
 
 use super::gate::Gate;
-use super::gpu::{Gpu, driver};
+use super::gpu::{Gpu, driver, launching};
 use super::kernels;
 use crate::measure::{Elapsed, Plan, Subject};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
@@ -126,7 +126,7 @@ impl LaunchSubject {
                 Launch::Graph => {
                     let (plain, counting) = self.graphs.as_ref().expect("captured in `new`");
                     let graph = if counted { counting } else { plain };
-                    graph.launch().map_err(|e| driver("launch a graph", e))?;
+                    graph.launch().map_err(|e| launching("launch a graph", e))?;
                 }
                 _ => self.enqueue(counted)?,
             }
@@ -158,7 +158,7 @@ fn enqueue(gpu: &Gpu, kernel: &CudaFunction, count: Option<&CudaSlice<u32>>) -> 
         None => launch.arg(&nowhere),
     };
     // SAFETY: the argument is that of kernels/empty_sm80.cu, a pointer or null; the count outlives the launch.
-    unsafe { launch.launch(one) }.map_err(|e| driver("launch a kernel", e))?;
+    unsafe { launch.launch(one) }.map_err(|e| launching("launch a kernel", e))?;
     Ok(())
 }
 

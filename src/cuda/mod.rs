@@ -9,6 +9,7 @@ mod best;
 mod cubins;
 pub mod cublaslt;
 mod cudnn;
+mod failure;
 pub mod gate;
 pub mod gemm;
 pub mod gpu;
@@ -22,6 +23,7 @@ pub mod tensor_map;
 pub mod timed;
 pub mod vram;
 
+pub use failure::lost;
 pub use gate::Gate;
 pub use gpu::Gpu;
 pub use timed::{Task, Timed};

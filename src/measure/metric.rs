@@ -9,6 +9,7 @@ use super::profile::Budget;
 use super::sampling::{Sampled, sample, sample_token};
 use super::statistics::summarise;
 use super::subject::Subject;
+use super::underway;
 use super::validity::judge;
 use crate::host::Conditions;
 use crate::record::{Cache, MetricRecord, Placement, State, Work};
@@ -25,12 +26,17 @@ pub struct Outcome {
 
 /// Prepares, verifies, warms up, samples, verifies again and judges one metric.
 pub fn measure(planned: Planned, budget: &Budget) -> Outcome {
+    underway::begin(&planned.id);
     let mut record = blank(&planned);
     let error = fill(&mut record, planned, budget).err();
     if let Some(error) = &error {
-        record.state =
-            if matches!(error, Error::Wrong(_)) { State::Invalid } else { State::Skipped };
-        record.reason = Some(error.to_string());
+        // Samples that no verification followed may be of wrong results.
+        let sampled = record.samples.len();
+        let invalid = matches!(error, Error::Wrong(_)) || sampled > 0;
+        record.state = if invalid { State::Invalid } else { State::Skipped };
+        let cut = sampled > 0 && record.stop.is_none();
+        let when = if cut { format!("cut short after sample {sampled}: ") } else { String::new() };
+        record.reason = Some(format!("{when}{error}"));
     }
     Outcome { record, error }
 }
@@ -41,6 +47,7 @@ pub fn measure(planned: Planned, budget: &Budget) -> Outcome {
 /// Whatever preparing, verifying or running fails with.
 pub fn try_once(planned: Planned) -> Result<()> {
     let (id, unit) = (planned.id, planned.unit);
+    underway::begin(&id);
     let mut subject = (planned.prepare)()?;
     subject.verify()?;
     let mut failure = None;
@@ -98,7 +105,7 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
     let conditions_after = Conditions::sample();
     // Asked now: some ceilings (a PCIe link) are what they are only under load.
     record.ceiling = subject.ceiling();
-    keep(record, sampled, budget)?;
+    let cut = keep(record, sampled, budget)?;
     judge_kept(record, budget);
     if record.state == State::Invalid && subject.raise_ceiling()? {
         record.ceiling = subject.ceiling();
@@ -117,13 +124,17 @@ fn fill(record: &mut MetricRecord, planned: Planned, budget: &Budget) -> Result<
         }
     }
     observe(record, subject.as_ref());
+    if let Some(error) = cut {
+        return Err(error);
+    }
     // From here on there are samples: a wrong result now makes them invalid, and they are kept to show it.
     let after = subject.verify()?;
     record.error_over_tolerance = Some(worst(before, after));
     Ok(())
 }
 
-fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<()> {
+/// Keeps what was sampled; what cut it short, if anything did.
+fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<Option<Error>> {
     let values: Vec<f64> =
         sampled.samples.iter().map(|&s| record.unit.value(&record.work, s)).collect();
     let summary = summarise(&values).ok_or_else(|| {
@@ -133,13 +144,17 @@ fn keep(record: &mut MetricRecord, sampled: Sampled, budget: &Budget) -> Result<
     record.samples = sampled.samples;
     record.batch = sampled.batch;
     record.warm_up_iterations = sampled.warm_up_iterations;
-    record.stop = Some(sampled.stop);
+    let (stop, cut) = match sampled.stop {
+        Ok(stop) => (Some(stop), None),
+        Err(error) => (None, Some(error)),
+    };
+    record.stop = stop;
     record.details.insert("warm_up_plateau".into(), sampled.plateau.into());
     if let Some(burst) = sampled.burst.filter(|_| !budget.settle.is_zero()) {
         let burst = record.unit.value(&record.work, burst);
         record.details.insert("burst".into(), burst.into());
     }
-    Ok(())
+    Ok(cut)
 }
 
 /// State and reason by the samples that were kept and the ceiling.

@@ -17,6 +17,7 @@ mod session;
 pub mod statistics;
 mod subject;
 pub mod threads;
+pub mod underway;
 pub mod validity;
 
 pub use plan::{Plan, Planned};

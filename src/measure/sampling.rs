@@ -32,7 +32,7 @@ const SETTLED_SAMPLES: usize = 20;
 const OVERRUN: u32 = 20;
 
 /// What sampling gave.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Sampled {
     /// Seconds of one iteration, one entry a sample, in the order taken.
     pub samples: Vec<f64>,
@@ -44,14 +44,15 @@ pub struct Sampled {
     pub burst: Option<f64>,
     /// Whether warm-up ended on a plateau rather than on its budget.
     pub plateau: bool,
-    /// Why sampling ended.
-    pub stop: Stop,
+    /// Why sampling ended; the failure that cut it short, after at least one sample.
+    pub stop: Result<Stop>,
 }
 
 /// Warms up and samples `run`, which takes a number of iterations and returns how long they took.
 ///
 /// # Errors
-/// Whatever `run` fails with, or a time of zero: the work was optimised away or the clock stands still.
+/// Whatever `run` fails with before the first sample is taken, or a time of zero: the work was optimised away or the
+/// clock stands still.
 pub fn sample(budget: &Budget, mut run: impl FnMut(u64) -> Result<Duration>) -> Result<Sampled> {
     let mut seconds_of_one = |iterations: u64| -> Result<f64> {
         let elapsed = run(iterations)?;
@@ -66,22 +67,26 @@ pub fn sample(budget: &Budget, mut run: impl FnMut(u64) -> Result<Duration>) -> 
     let batch = batch_of(share.max(SHORTEST_SAMPLE), warm.seconds);
     let (mut samples, mut spent) = (Vec::new(), Spent::start());
     let stop = loop {
-        let seconds = seconds_of_one(batch)?;
+        let seconds = match seconds_of_one(batch) {
+            Ok(seconds) => seconds,
+            Err(error) if samples.is_empty() => return Err(error),
+            Err(error) => break Err(error),
+        };
         samples.push(seconds);
         spent.add(seconds * batch as f64);
         if samples.len() == *budget.samples.end() {
-            break Stop::SampleCount;
+            break Ok(Stop::SampleCount);
         }
         let enough = samples.len() >= *budget.samples.start();
         if (enough && spent.total() >= budget.sampling)
             || spent.total() >= budget.sampling * OVERRUN
         {
-            break Stop::TimeBudget;
+            break Ok(Stop::TimeBudget);
         }
         if samples.len() >= SETTLED_SAMPLES.max(*budget.samples.start())
             && summarise(&samples).is_some_and(|s| relative_half_width(&s) <= budget.noise_target)
         {
-            break Stop::NoiseTarget;
+            break Ok(Stop::NoiseTarget);
         }
     };
     Ok(Sampled {
@@ -98,17 +103,20 @@ pub fn sample(budget: &Budget, mut run: impl FnMut(u64) -> Result<Duration>) -> 
 /// iterations take far longer than it says.
 ///
 /// # Errors
-/// Whatever `run` fails with.
+/// Whatever `run` fails with before the first sample is taken.
 pub fn sample_token(mut run: impl FnMut(u64) -> Result<Duration>) -> Result<Sampled> {
-    let samples = (0..MIN_SAMPLES).map(|_| Ok(run(1)?.as_secs_f64())).collect::<Result<_>>()?;
-    Ok(Sampled {
-        samples,
-        batch: 1,
-        warm_up_iterations: 0,
-        burst: None,
-        plateau: false,
-        stop: Stop::SampleCount,
-    })
+    let mut samples = Vec::with_capacity(MIN_SAMPLES);
+    let stop = loop {
+        match run(1) {
+            Ok(elapsed) => samples.push(elapsed.as_secs_f64()),
+            Err(error) if samples.is_empty() => return Err(error),
+            Err(error) => break Err(error),
+        }
+        if samples.len() == MIN_SAMPLES {
+            break Ok(Stop::SampleCount);
+        }
+    };
+    Ok(Sampled { samples, batch: 1, warm_up_iterations: 0, burst: None, plateau: false, stop })
 }
 
 /// Iterations of `seconds` each that last about `duration`.
@@ -201,7 +209,8 @@ mod tests {
     #[test]
     fn a_steady_series_stops_on_the_noise_target() {
         let sampled = sample(&standard(), series(|_| 1e-3)).expect("sampled");
-        assert_eq!((sampled.stop, sampled.samples.len()), (Stop::NoiseTarget, SETTLED_SAMPLES));
+        assert!(matches!(sampled.stop, Ok(Stop::NoiseTarget)));
+        assert_eq!(sampled.samples.len(), SETTLED_SAMPLES);
         assert!(sampled.plateau);
         assert_eq!(sampled.batch, 20, "20 ms of a 2 s budget of 100 samples");
         assert!(sampled.samples.iter().all(|s| (s - 1e-3).abs() < 1e-9));
@@ -228,7 +237,7 @@ mod tests {
         // Alternating 10 and 20 ms: the interval of the median never closes.
         let sampled =
             sample(&standard(), series(|i| if i % 2 == 0 { 2e-2 } else { 4e-2 })).expect("sampled");
-        assert_eq!(sampled.stop, Stop::TimeBudget);
+        assert!(matches!(sampled.stop, Ok(Stop::TimeBudget)));
         assert!(sampled.samples.len() >= *standard().samples.start());
     }
 
@@ -236,7 +245,7 @@ mod tests {
     fn slow_work_still_gets_the_fewest_samples() {
         let sampled = sample(&standard(), series(|_| 1.0)).expect("sampled");
         assert_eq!((sampled.batch, sampled.samples.len()), (1, *standard().samples.start()));
-        assert_eq!(sampled.stop, Stop::TimeBudget);
+        assert!(matches!(sampled.stop, Ok(Stop::TimeBudget)));
     }
 
     #[test]
@@ -249,7 +258,8 @@ mod tests {
     fn a_fixed_count_is_kept_to() {
         let budget = Budget { samples: 37..=37, ..standard() };
         let sampled = sample(&budget, series(|_| 1e-4)).expect("sampled");
-        assert_eq!((sampled.samples.len(), sampled.stop), (37, Stop::SampleCount));
+        assert_eq!(sampled.samples.len(), 37);
+        assert!(matches!(sampled.stop, Ok(Stop::SampleCount)));
     }
 
     #[test]
@@ -262,5 +272,30 @@ mod tests {
     fn a_failure_is_passed_on() {
         let error = sample(&standard(), |_| Err(Error::Unavailable("gone".into())));
         assert!(matches!(error, Err(Error::Unavailable(_))));
+        let token = sample_token(|_| Err(Error::Unavailable("gone".into())));
+        assert!(matches!(token, Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn what_was_sampled_before_a_failure_is_kept_with_it() {
+        let gone = || Err(Error::Unavailable("gone".into()));
+        let mut left = 2;
+        let mut token = |_| {
+            left -= 1;
+            if left < 0 { gone() } else { Ok(Duration::from_secs(1)) }
+        };
+        let sampled = sample_token(&mut token).expect("two samples");
+        assert_eq!(sampled.samples, [1.0; 2]);
+        assert!(matches!(sampled.stop, Err(Error::Unavailable(_))));
+
+        let mut steady = series(|_| 1.0);
+        let mut calls = 0;
+        let sampled = sample(&standard(), |iterations| {
+            calls += 1;
+            if calls > PLATEAU_STEPS + 3 { gone() } else { steady(iterations) }
+        });
+        let sampled = sampled.expect("sampled");
+        assert!(!sampled.samples.is_empty() && sampled.samples.iter().all(|&s| s == 1.0));
+        assert!(matches!(sampled.stop, Err(Error::Unavailable(_))));
     }
 }

@@ -12,7 +12,7 @@ use super::POISON;
 use super::memory::{HostMemory, Kind};
 use super::problem::{Direction, Site};
 use crate::cuda::Gpu;
-use crate::cuda::gpu::driver;
+use crate::cuda::gpu::{driver, launching};
 use crate::{Error, Result};
 
 /// Most bytes of one copy on the emulated device, which shows that the path works, not how fast.
@@ -88,7 +88,7 @@ impl Lane {
         let mut launch = gpu.stream().launch_builder(kernel);
         launch.arg(&from).arg(&to).arg(&vectors);
         // SAFETY: the arguments are those of kernels/vram_copy_sm80.cu; both ranges are `vectors` x 16 bytes, and mapped.
-        unsafe { launch.launch(grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::latent::merge_threads;
 use super::operands::{Operands, Pages};
 use super::plan::Plan;
 use crate::Result;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, driver, launching};
 use crate::workload::{Attention, AttentionInputs, Phase};
 
 /// What is launched, with everything it reads and writes.
@@ -48,7 +48,7 @@ impl Launch {
                 Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                 plan.shared_bytes as i32,
             )
-            .map_err(|e| driver("give a kernel its shared memory", e))?;
+            .map_err(|e| launching("give a kernel its shared memory", e))?;
         let merge = plan.merge.clone().map(|build| gpu.load(build)).transpose()?;
         let pages = plan.page.map(|keys| Pages::shuffled(keys, plan.stride, seed));
         let copies = (0..copies)
@@ -133,7 +133,7 @@ impl Launch {
                 .arg(&factor),
         };
         // SAFETY: the arguments are those of the kernel's file, sized by the problem and the plan.
-        unsafe { launch.launch(config) }.map_err(|e| driver("launch an attention", e))?;
+        unsafe { launch.launch(config) }.map_err(|e| launching("launch an attention", e))?;
         if let Some(merge) = merge {
             let config = LaunchConfig {
                 grid_dim: (problem.heads as u32, 1, 1),
@@ -143,7 +143,7 @@ impl Launch {
             let mut launch = gpu.stream().launch_builder(merge);
             launch.arg(&*partial).arg(&*partial_sums).arg(o).arg(&splits);
             // SAFETY: as above.
-            unsafe { launch.launch(config) }.map_err(|e| driver("launch a merge", e))?;
+            unsafe { launch.launch(config) }.map_err(|e| launching("launch a merge", e))?;
         }
         Ok(())
     }

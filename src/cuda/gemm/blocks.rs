@@ -10,7 +10,7 @@ use super::mma::DECODE_ROWS;
 use super::path::{Multiply, Operands};
 use crate::Result;
 use crate::cuda::Gpu;
-use crate::cuda::gpu::driver;
+use crate::cuda::gpu::{driver, launching};
 use crate::cuda::kernels::Build;
 use crate::workload::Gemm;
 
@@ -60,7 +60,7 @@ impl Blocks {
         let kernel = gpu.load(build)?;
         kernel
             .set_attribute(SHARED_BYTES, self.shared_bytes as i32)
-            .map_err(|e| driver("reserve shared memory", e))?;
+            .map_err(|e| launching("reserve shared memory", e))?;
         let tiles = self.tiles(operands.problem);
         let (partial, arrived) = match self.parts {
             1 => (1, 1),
@@ -143,7 +143,7 @@ impl Multiply for Ready {
         let mut launch = self.gpu.stream().launch_builder(&self.kernel);
         launch.arg(&arguments).arg(&mut operands.c).arg(&mut self.partial).arg(&mut self.arrived);
         // SAFETY: the arguments are those of the kernels' files, sized as they ask, and outlive the launch.
-        unsafe { launch.launch(self.config) }.map_err(|e| driver("launch a GEMM", e))?;
+        unsafe { launch.launch(self.config) }.map_err(|e| launching("launch a GEMM", e))?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::matrix::DeviceMatrix;
 use super::path::{Multiply, Operands, Path};
 use crate::Result;
 use crate::cuda::Gpu;
-use crate::cuda::gpu::driver;
+use crate::cuda::gpu::launching;
 use crate::cuda::kernels::{self, Build};
 use crate::cuda::tensor_map::{BOX_BYTES, Element, Map, TensorMap};
 use crate::number::Format;
@@ -143,7 +143,7 @@ impl Path for Wgmma {
         let shared_bytes = self.shared_bytes();
         kernel
             .set_attribute(SHARED_BYTES, shared_bytes as i32)
-            .map_err(|e| driver("reserve shared memory", e))?;
+            .map_err(|e| launching("reserve shared memory", e))?;
         let (a_rows, b_rows) = self.box_rows();
         let maps = |matrices: &[DeviceMatrix], box_rows| {
             matrices
@@ -220,7 +220,7 @@ impl Multiply for Ready {
         launch.arg(&self.a[copy]).arg(&self.b[copy]).arg(&self.c).arg(&mut operands.c);
         launch.arg(&scales.0).arg(&scales.1).arg(&m).arg(&n).arg(&k);
         // SAFETY: the arguments are those of the kernel's file, sized as it asks, and outlive the launch.
-        unsafe { launch.launch(self.config) }.map_err(|e| driver("launch a GEMM", e))?;
+        unsafe { launch.launch(self.config) }.map_err(|e| launching("launch a GEMM", e))?;
         Ok(())
     }
 

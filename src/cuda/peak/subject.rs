@@ -9,7 +9,7 @@ use super::loops::{EMULATED_TURNS, Loop, THREADS, TURNS};
 use super::operands::Operands;
 use super::theory::theoretical;
 use crate::cuda::gate::Gate;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, driver, launching};
 use crate::measure::statistics::quantile;
 use crate::measure::{Elapsed, Subject};
 use crate::number::Format;
@@ -115,7 +115,7 @@ impl Launch {
         let mut launch = gpu.stream().launch_builder(&self.kernel);
         launch.arg(&self.operands).arg(&self.rounds).arg(&mut self.sums).arg(&mut self.clocks);
         // SAFETY: the arguments are those of kernels/peak_mma.cuh and peak_wgmma.cuh, as large as these say.
-        unsafe { launch.launch(grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use rand_pcg::Pcg64Mcg;
 use super::POISON;
 use super::fill;
 use super::stream::sizes;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, driver, launching};
 use crate::cuda::kernels;
 use crate::cuda::timed::{Task, Timed};
 use crate::record::{Cache, Ceiling, MetricId, Unit, Work};
@@ -165,7 +165,7 @@ impl Chase {
         launch.arg(&self.device).arg(&start).arg(&self.steps).arg(&mut self.last);
         let one = LaunchConfig { grid_dim: (1, 1, 1), block_dim: (1, 1, 1), shared_mem_bytes: 0 };
         // SAFETY: the arguments are those of the kernel's file; the chain stays within the device's copy of it.
-        unsafe { launch.launch(one) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(one) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 }

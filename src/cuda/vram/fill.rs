@@ -5,7 +5,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use rayon::slice::ParallelSlice;
 
 use super::POISON;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, driver, launching};
 use crate::cuda::kernels;
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ impl Fill {
         let mut launch = gpu.stream().launch_builder(&self.kernel);
         launch.arg(memory).arg(&vectors).arg(&seed);
         // SAFETY: the arguments are those of the kernel's file; `memory` is `vectors` x 16 bytes and outlives it.
-        unsafe { launch.launch(self.grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(self.grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::fill::{self, Fill};
 use super::stream::sizes;
 use super::{POISON, grid, theoretical};
 use crate::Result;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, driver, launching};
 use crate::cuda::kernels;
 use crate::cuda::timed::{Task, Timed};
 use crate::measure::Rotation;
@@ -111,7 +111,7 @@ impl Gather {
         launch.arg(&self.copies[index]).arg(&chunks).arg(&self.order).arg(&vectors);
         launch.arg(&mut self.sum);
         // SAFETY: the arguments are those of the kernel's file; a copy is `chunks` x `vectors` x 16 bytes and outlives it.
-        unsafe { launch.launch(self.grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(self.grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 }

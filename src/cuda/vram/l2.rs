@@ -7,7 +7,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 use super::fill::{self, Fill};
 use super::{POISON, grid};
 use crate::Result;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, launching};
 use crate::cuda::kernels;
 use crate::cuda::timed::{Task, Timed};
 use crate::record::{Cache, Ceiling, MetricId, Work};
@@ -101,7 +101,7 @@ impl Task for L2Read {
         let mut launch = gpu.stream().launch_builder(&self.kernel);
         launch.arg(&self.data).arg(&vectors).arg(&self.passes).arg(&mut self.sum);
         // SAFETY: the arguments are those of the kernel's file; the data are `vectors` x 16 bytes and outlive it.
-        unsafe { launch.launch(self.grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(self.grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 }

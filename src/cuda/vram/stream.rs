@@ -7,7 +7,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 use super::fill::{self, Fill, mix};
 use super::{POISON, grid, theoretical};
 use crate::Result;
-use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::gpu::{Gpu, launching};
 use crate::cuda::kernels;
 use crate::cuda::timed::{Task, Timed};
 use crate::measure::Rotation;
@@ -142,7 +142,7 @@ impl Stream {
             }
         };
         // SAFETY: the arguments are those of the kernel's file; every copy is `vectors` x 16 bytes and outlives it.
-        unsafe { launch.launch(self.grid) }.map_err(|e| driver("launch a kernel", e))?;
+        unsafe { launch.launch(self.grid) }.map_err(|e| launching("launch a kernel", e))?;
         Ok(())
     }
 
