@@ -45,14 +45,16 @@ system_libraries() {
     exit 1
 }
 
-# A toolkit counts when the loader or CUDA_PATH can find its NVRTC.
+# A toolkit counts when the loader, CUDA_PATH, CUDA_HOME or /usr/local/cuda has its NVRTC (as src/cuda/library.rs looks).
+toolkit="${CUDA_PATH:-${CUDA_HOME:-/usr/local/cuda}}"
+
 toolkit_nvrtc() {
     ldconfig -p 2>/dev/null | grep -q 'libnvrtc\.so' ||
-        ls "${CUDA_PATH:-/usr/local/cuda}"/lib64/libnvrtc.so* >/dev/null 2>&1
+        ls "$toolkit"/lib64/libnvrtc.so* >/dev/null 2>&1
 }
 
 toolkit_nvdisasm() {
-    command -v nvdisasm >/dev/null || [ -x "${CUDA_PATH:-/usr/local/cuda}/bin/nvdisasm" ]
+    command -v nvdisasm >/dev/null || [ -x "$toolkit/bin/nvdisasm" ]
 }
 
 cuda_tools() {
@@ -80,7 +82,7 @@ cuda_tools() {
 
 toolkit_cublas() {
     ldconfig -p 2>/dev/null | grep -q 'libcublasLt\.so' ||
-        ls "${CUDA_PATH:-/usr/local/cuda}"/lib64/libcublasLt.so* >/dev/null 2>&1
+        ls "$toolkit"/lib64/libcublasLt.so* >/dev/null 2>&1
 }
 
 cublas() {

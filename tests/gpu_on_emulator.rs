@@ -258,6 +258,69 @@ fn a_kernel_that_crashes_is_wrong_and_never_merely_skipped() {
     }
 }
 
+/// The cause that a device gives which can't be opened or used.
+fn refusal() -> String {
+    match measure(Operation::Read) {
+        Err(Error::Unavailable(cause)) => cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_device_that_another_process_holds_says_what_to_type() {
+    let exclusive = [
+        ("HOSTDYNO_EMULATED_COMPUTE_MODE", "exclusive-process"),
+        ("HOSTDYNO_EMULATED_FAULTS", "busy@1"),
+    ];
+    in_child(&exclusive, &[], || {
+        let cause = refusal();
+        assert!(cause.contains("exclusive mode and held by another process"), "{cause}");
+        assert!(cause.contains("-c 0") && cause.contains("DEVICE_UNAVAILABLE"), "{cause}");
+        measure(Operation::Read).expect("the other one has ended");
+    });
+}
+
+#[test]
+fn a_device_that_nobody_may_use_says_what_to_type() {
+    in_child(&[("HOSTDYNO_EMULATED_COMPUTE_MODE", "prohibited")], &[], || {
+        for _ in 0..2 {
+            let cause = refusal();
+            assert!(cause.contains("prohibits all use") && cause.contains("-c 0"), "{cause}");
+        }
+    });
+}
+
+#[test]
+fn a_driver_older_than_the_compiler_is_told_which_one_suits_it() {
+    in_child(&[("HOSTDYNO_EMULATED_DRIVER", "12.0")], &[], || {
+        let cause = refusal();
+        for part in ["CUDA 12.0", "NVRTC ", "nvidia-cuda-nvrtc-cu12==12.0.*", "UNSUPPORTED_PTX"] {
+            assert!(cause.contains(part), "{part}: {cause}");
+        }
+    });
+}
+
+#[test]
+fn a_slice_is_named_and_not_held_to_the_whole_card() {
+    for profile in ["", "1g.10gb"] {
+        let ran = in_child(&[("HOSTDYNO_EMULATED_MIG", profile)], &[], || {
+            let gpu = Gpu::open(0).expect("a device");
+            let vram = Vram::new(gpu.clone(), 0, Operation::Read).expect("prepared");
+            let (ceiling, why) = (vram.ceiling(), vram.details().remove("ceiling_unknown"));
+            match std::env::var("HOSTDYNO_EMULATED_MIG").as_deref() {
+                Ok("") => assert!(ceiling.is_some() && why.is_none() && gpu.slice().is_none()),
+                _ => {
+                    assert_eq!((gpu.slice(), ceiling), (Some("1g.10gb"), None));
+                    assert!(why.is_some_and(|why| why.to_string().contains("slice (1g.10gb)")));
+                }
+            }
+        });
+        if ran.is_none() {
+            return;
+        }
+    }
+}
+
 #[test]
 fn metrics_after_a_crash_name_the_one_that_crashed() {
     in_child(&[("HOSTDYNO_EMULATED_FAULTS", "launch@6")], &[], || {

@@ -48,6 +48,30 @@ fn a_wrong_kernel_fails_the_test() {
 }
 
 #[test]
+fn a_kernel_that_crashes_is_named_and_the_others_are_still_checked() {
+    // Each chase launches once: the second one of every process crashes.
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "launch@2")], &[], || {
+        let (output, rows) = selftest(&["vram/latency"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let outcomes: Vec<_> = rows.iter().map(|row| row["outcome"].as_str()).collect();
+        assert_eq!(outcomes, [Some("right"), Some("wrong"), Some("right")], "{rows:?}");
+        let reason = rows[1]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("a kernel faulted"), "{reason}");
+        assert!(stderr.contains("1 of 3 subjects"), "{stderr}");
+    });
+}
+
+#[test]
+fn a_device_that_is_lost_fails_the_test() {
+    in_child(&[("HOSTDYNO_EMULATED_FAULTS", "lost@1")], &[], || {
+        let (output, rows) = selftest(&["vram/latency"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!rows.is_empty() && rows.iter().all(|row| row["outcome"] == "failed"), "{rows:?}");
+    });
+}
+
+#[test]
 fn without_a_gpu_it_says_so() {
     let (output, rows) = selftest(&[]);
     assert_eq!((output.status.code(), rows.len()), (Some(1), 0));

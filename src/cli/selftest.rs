@@ -1,12 +1,16 @@
 //! `hostdyno selftest`: every GPU kernel against the oracle, on the device that is here.
+//!
+//! A kernel that crashes takes the process's GPU context with it, and one that hangs never ends. So the checking is done
+//! by a process of its own ([`worker`]), which is replaced by the next one when that happens: the kernel is named, and
+//! those after it are still checked.
 
-use std::time::Instant;
+mod supervisor;
+mod worker;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::output::Output;
-use crate::measure::Planned;
-use crate::{Error, Result, selftest};
+use crate::{Error, Result};
 
 /// Options of `hostdyno selftest`.
 #[derive(Debug, clap::Args)]
@@ -17,15 +21,45 @@ pub struct Arguments {
     /// Only subjects whose name contains this
     #[arg(value_name = "NAME")]
     filter: Option<String>,
+    /// Check in this process, from the N-th subject (from 0) on, and print a line of JSON for each step
+    #[arg(long, value_name = "N", hide = true)]
+    worker: Option<usize>,
+}
+
+/// What checking a subject gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// The kernel gave what the oracle gives.
+    Right,
+    /// It gave something else, crashed, or was refused by the driver.
+    Wrong,
+    /// It could not be checked to the end.
+    Failed,
+    /// This device can't run it.
+    Skipped,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Right, Self::Wrong, Self::Failed, Self::Skipped];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// One subject.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Checked {
     /// Its metric.
     id: String,
-    /// `right`, `wrong`, `skipped` or `failed`.
-    outcome: &'static str,
+    /// What came of it.
+    outcome: Outcome,
     /// Outputs that were compared.
     checked: u64,
     /// Largest error over its tolerance.
@@ -41,13 +75,13 @@ struct Checked {
 /// # Errors
 /// No device, or a kernel that is wrong or failed.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
-    let planned = selftest::plan(arguments.gpu)?.into_metrics();
-    let filter = arguments.filter.as_deref().unwrap_or_default();
-    let planned = planned.into_iter().filter(|planned| planned.id.as_str().contains(filter));
-    let checked: Vec<Checked> = planned.map(check).collect();
+    if let Some(first) = arguments.worker {
+        return worker::run(arguments, first);
+    }
+    let checked = supervisor::run(arguments)?;
     output.print("selftest", &checked, |_, checked| text(checked))?;
-    let count = |outcome| checked.iter().filter(|c| c.outcome == outcome).count();
-    match (count("wrong"), count("failed"), count("right")) {
+    let count = |outcome| count(&checked, outcome);
+    match (count(Outcome::Wrong), count(Outcome::Failed), count(Outcome::Right)) {
         (0, 0, 0) => Err(Error::Unavailable("nothing was checked: see the reasons above".into())),
         (0, 0, _) => Ok(()),
         (0, failed, _) => Err(Error::Unavailable(format!("{failed} subjects could not run"))),
@@ -55,19 +89,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<()> {
     }
 }
 
-fn check(planned: Planned) -> Checked {
-    let (id, start) = (planned.id.to_string(), Instant::now());
-    let verified = (planned.prepare)().and_then(|mut subject| subject.verify());
-    let seconds = start.elapsed().as_secs_f64();
-    let (outcome, reason) = match &verified {
-        Ok(_) => ("right", None),
-        Err(error @ Error::Wrong(_)) => ("wrong", Some(error.to_string())),
-        Err(error @ Error::Unavailable(_)) => ("skipped", Some(error.to_string())),
-        Err(error) => ("failed", Some(error.to_string())),
-    };
-    let (checked, error_over_tolerance) =
-        verified.map_or((0, 0.0), |v| (v.checked, v.error_over_tolerance));
-    Checked { id, outcome, checked, error_over_tolerance, seconds, reason }
+fn count(checked: &[Checked], outcome: Outcome) -> usize {
+    checked.iter().filter(|checked| checked.outcome == outcome).count()
 }
 
 fn text(checked: &[Checked]) -> String {
@@ -82,10 +105,9 @@ fn text(checked: &[Checked]) -> String {
             // A compiler's log has many lines; `--json` has them all.
             Some(reason) => reason.lines().next().unwrap_or_default().to_owned(),
         };
-        text.push_str(&format!("{outcome:<8} {id:<widest$} {figures}\n"));
+        text.push_str(&format!("{:<8} {id:<widest$} {figures}\n", outcome.name()));
     }
-    let count = |outcome| checked.iter().filter(|c| c.outcome == outcome).count();
-    let outcomes = ["right", "wrong", "failed", "skipped"].map(|o| format!("{} {o}", count(o)));
-    text.push_str(&format!("\n{}\n", outcomes.join(", ")));
+    let counts = Outcome::ALL.map(|of| format!("{} {}", count(checked, of), of.name()));
+    text.push_str(&format!("\n{}\n", counts.join(", ")));
     text
 }

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::driver::sys::{self, CUcontext, CUresult as Code};
 use cudarc::driver::{DriverError, result};
 
+use super::nvrtc;
 use crate::Error;
 use crate::measure::underway;
 
@@ -94,6 +95,61 @@ pub fn launching(what: &str, error: DriverError) -> Error {
         }
         _ => driver(what, error),
     }
+}
+
+/// The error for the device at `address` that refuses a context, for the reason `why` where it is known.
+pub(super) fn unopened(
+    address: &str,
+    DriverError(code): DriverError,
+    why: Option<String>,
+) -> Error {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loss) = lost.values().next() {
+        return told(loss, underway::metric().as_deref());
+    }
+    let why = why.map_or_else(|| advice(code).to_owned(), |why| format!("; {why}"));
+    Error::Unavailable(format!(
+        "the NVIDIA driver could not open the GPU {address}: {}{why}",
+        said(code)
+    ))
+}
+
+/// The error for compiled code of `file` that the driver refuses: where it is too new or of another kind, with the
+/// versions and the command that makes them match.
+pub(super) fn unloadable(file: &str, error: DriverError) -> Error {
+    let what = format!("load {file}");
+    if !matches!(
+        error.0,
+        Code::CUDA_ERROR_NO_BINARY_FOR_GPU
+            | Code::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+            | Code::CUDA_ERROR_INVALID_PTX
+            | Code::CUDA_ERROR_INVALID_IMAGE
+            | Code::CUDA_ERROR_INVALID_SOURCE
+            | Code::CUDA_ERROR_JIT_COMPILER_NOT_FOUND
+            | Code::CUDA_ERROR_JIT_COMPILATION_DISABLED
+    ) {
+        return driver(&what, error);
+    }
+    let mut version = 0;
+    // SAFETY: the driver writes one number.
+    let known = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().is_ok();
+    let driver = if known { (version / 1000, version % 1000 / 10) } else { (0, 0) };
+    Error::Unavailable(mismatch(&what, &said(error.0), driver, nvrtc::version().ok()))
+}
+
+/// What is wrong between a driver and an NVRTC, of these versions of CUDA, and how to mend it.
+fn mismatch(what: &str, said: &str, driver: (i32, i32), nvrtc: Option<(i32, i32)>) -> String {
+    let (major, minor) = driver;
+    let by = nvrtc.map_or(String::new(), |(a, b)| format!(" what NVRTC {a}.{b} compiled"));
+    // Wheels are named after their major version up to CUDA 12.
+    let package = match major {
+        13.. => "nvidia-cuda-nvrtc".to_owned(),
+        _ => format!("nvidia-cuda-nvrtc-cu{major}"),
+    };
+    format!(
+        "the NVIDIA driver, of CUDA {major}.{minor}, could not {what},{by}: {said}; update the driver, or fetch its own \
+         NVRTC: `python3 -m pip install --no-deps --upgrade --target .cuda '{package}=={major}.{minor}.*'`"
+    )
 }
 
 /// Whether this process lost a context: what is left to do needs another one.
@@ -188,6 +244,15 @@ mod tests {
         let other = told(&crash, Some("gemm/gpu0/b"));
         let Error::Unavailable(why) = &other else { panic!("{other:?}") };
         assert!(why.contains("lost by gemm/gpu0/a") && why.contains("ILLEGAL_ADDRESS"), "{why}");
+    }
+
+    #[test]
+    fn a_driver_that_is_too_old_is_told_which_compiler_suits_it() {
+        let said = "CUDA_ERROR_UNSUPPORTED_PTX_VERSION";
+        let old = mismatch("load gate.cu", said, (12, 4), Some((13, 0)));
+        assert!(old.contains("CUDA 12.4") && old.contains("NVRTC 13.0"), "{old}");
+        assert!(old.contains("'nvidia-cuda-nvrtc-cu12==12.4.*'"), "{old}");
+        assert!(mismatch("", said, (13, 0), None).contains("'nvidia-cuda-nvrtc==13.0.*'"));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use cudarc::driver::sys::CUcomputemode_enum as ComputeMode;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
-use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, sys};
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, result::device, sys};
 use cudarc::nvrtc::Ptx;
 use serde_json::{Value, json};
 
@@ -43,7 +44,9 @@ impl Gpu {
         // SAFETY: only asks the loader for the library; nothing is called in it.
         if !unsafe { sys::is_culib_present() } {
             return Err(Error::Unavailable(
-                "no NVIDIA driver: libcuda.so.1 was not found by the loader".into(),
+                "no NVIDIA driver: libcuda.so.1 was not found by the loader; install the driver (Ubuntu: `sudo \
+                 ubuntu-drivers install --gpgpu`; a container gets it with `--gpus all`)"
+                    .into(),
             ));
         }
         let count = CudaContext::device_count().map_err(|e| driver("count its devices", e))?;
@@ -59,7 +62,7 @@ impl Gpu {
         if ordinal >= devices {
             return Err(Error::Unavailable(format!("the NVIDIA driver sees {devices} devices")));
         }
-        let context = CudaContext::new(ordinal).map_err(|e| driver("open the device", e))?;
+        let context = CudaContext::new(ordinal).map_err(|e| refused(ordinal, e))?;
         // A process may hold a context that an earlier metric lost.
         context.synchronize().map_err(|e| driver("use the device", e))?;
         failure::fresh(context.cu_ctx());
@@ -67,16 +70,20 @@ impl Gpu {
         // SAFETY: no slice is ever used on another stream.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(|e| driver("make a stream", e))?;
-        let name = context.name().map_err(|e| driver("name the device", e))?;
+        let mut name = context.name().map_err(|e| driver("name the device", e))?;
         let (major, minor) =
             context.compute_capability().map_err(|e| driver("read the compute capability", e))?;
         let architecture = architecture(major, minor);
-        let pci_address = pci_address(&context).map_err(|e| driver("read the PCI address", e))?;
+        let pci_address = pci_address(|attribute| context.attribute(attribute))
+            .map_err(|e| driver("read the PCI address", e))?;
         let monitor = if name.contains(EMULATED) {
             Monitor::absent("the device is emulated")
         } else {
             Monitor::new(&pci_address)
         };
+        if slice(&name).is_none() && monitor.sliced() == Some(true) {
+            name.push_str(SLICE);
+        }
         let clocks = RefCell::default();
         Ok(Rc::new(Self { context, stream, name, architecture, pci_address, monitor, clocks }))
     }
@@ -94,6 +101,11 @@ impl Gpu {
     /// `domain:bus:device.function`, as in `/sys/bus/pci/devices`.
     pub fn pci_address(&self) -> &str {
         &self.pci_address
+    }
+
+    /// The profile, if the device is a slice of a larger one (MIG): `1g.10gb`.
+    pub fn slice(&self) -> Option<&str> {
+        slice(&self.name)
     }
 
     /// Why nothing measured here may be used: it is the tests' emulated device, which shows no speed.
@@ -126,6 +138,12 @@ impl Gpu {
         if let (Some(low), Some(high)) = (clocks.first(), clocks.last()) {
             let clocks = json!({"median": quantile(&clocks, 0.5), "min": low, "max": high});
             details.insert("sm_mhz".into(), clocks);
+        }
+        if let Some(slice) = self.slice() {
+            let why = format!(
+                "the device is a slice ({slice}): what the driver tells of the memory is the whole card's"
+            );
+            details.insert("ceiling_unknown".into(), why.into());
         }
         details
     }
@@ -169,14 +187,16 @@ impl Gpu {
         self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
     }
 
-    /// Peak memory clock in kHz and bus width in bits; `None` when the driver reports zero.
+    /// Peak memory clock in kHz and bus width in bits; `None` when the driver reports zero, and on a slice of a device,
+    /// which has a share of both that the driver does not tell.
     ///
     /// # Errors
     /// When the driver does not answer.
     pub fn memory_clock_and_width(&self) -> Result<Option<(u32, u32)>> {
         let clock = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?;
         let width = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?;
-        Ok((clock > 0 && width > 0).then_some((clock, width)))
+        let known = clock > 0 && width > 0 && self.slice().is_none();
+        Ok(known.then_some((clock, width)))
     }
 
     /// Free bytes of device memory.
@@ -199,7 +219,7 @@ impl Gpu {
             Some(_) => Ptx::from_src(compiled.ptx),
             None => Ptx::from_binary(compiled.cubin),
         };
-        let refused = |e| driver(&format!("load {}", build.kernel.file), e);
+        let refused = |e| failure::unloadable(build.kernel.file, e);
         let module = self.context.load_module(image).map_err(refused)?;
         module.load_function(build.kernel.entry).map_err(refused)
     }
@@ -218,8 +238,48 @@ fn architecture(major: i32, minor: i32) -> String {
     format!("sm_{major}{minor}{suffix}")
 }
 
-fn pci_address(context: &CudaContext) -> Result<String, DriverError> {
-    let read = |attribute| context.attribute(attribute);
+/// The error for a device that refuses a context: by its compute mode, where that is why.
+fn refused(ordinal: usize, error: DriverError) -> Error {
+    let ordinal = i32::try_from(ordinal).unwrap_or(i32::MAX);
+    let read = |attribute| {
+        // SAFETY: the driver checks the device's number.
+        device::get(ordinal).and_then(|device| unsafe { device::get_attribute(device, attribute) })
+    };
+    let address = pci_address(read).unwrap_or_default();
+    let share = format!("`sudo nvidia-smi -i {address} -c 0`");
+    let mode = read(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_MODE).unwrap_or(0);
+    let why = if mode == ComputeMode::CU_COMPUTEMODE_PROHIBITED as i32 {
+        Some(format!("its compute mode prohibits all use: allow it with {share}"))
+    } else if mode == ComputeMode::CU_COMPUTEMODE_EXCLUSIVE_PROCESS as i32 {
+        let holders = Monitor::new(&address).holders();
+        let who = match holders.as_slice() {
+            [] => "another process (`nvidia-smi` shows it)".into(),
+            pids => {
+                let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+                format!("process {}", pids.join(", "))
+            }
+        };
+        Some(format!(
+            "it is in exclusive mode and held by {who}: end that, or share it with {share}"
+        ))
+    } else {
+        None
+    };
+    failure::unopened(&address, error, why)
+}
+
+/// What NVML says is a slice where the driver's name of the device does not say it.
+const SLICE: &str = " MIG of unknown profile";
+
+/// The profile in the driver's `name` of a slice: `NVIDIA H100 80GB HBM3 MIG 1g.10gb`.
+fn slice(name: &str) -> Option<&str> {
+    let (_, profile) = name.split_once(" MIG ")?;
+    Some(profile.trim_end_matches(EMULATED).trim_end())
+}
+
+fn pci_address(
+    read: impl Fn(Attribute) -> Result<i32, DriverError>,
+) -> Result<String, DriverError> {
     let domain = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?;
     let bus = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?;
     let device = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?;
@@ -229,6 +289,14 @@ fn pci_address(context: &CudaContext) -> Result<String, DriverError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_is_known_by_its_name() {
+        assert_eq!(slice("NVIDIA A100-SXM4-40GB MIG 1g.5gb"), Some("1g.5gb"));
+        assert_eq!(slice("H100 MIG 1g.10gb (emulated)"), Some("1g.10gb"));
+        assert_eq!(slice(&format!("NVIDIA H100 80GB HBM3{SLICE}")), Some("of unknown profile"));
+        assert_eq!(slice("NVIDIA H100 80GB HBM3"), None);
+    }
 
     #[test]
     fn architectures() {

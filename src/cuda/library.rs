@@ -1,9 +1,13 @@
-//! Finding NVIDIA's libraries: by the loader (an installed CUDA toolkit), under `CUDA_PATH`, and in Python wheels: those
-//! that `setup.sh` puts into `.cuda/`, and those of the virtual environment that the program runs in.
+//! Finding NVIDIA's libraries: by the loader (an installed CUDA toolkit), under `CUDA_PATH` or `CUDA_HOME`, in Python wheels
+//! (those that `setup.sh` puts into `.cuda/`, and those of the virtual environment that the program runs in), and in
+//! `/usr/local/cuda`, where toolkits are installed without the loader's knowledge.
 //!
 //! Opening a library by its full path makes its soname known to the loader, so that cudarc, which asks by name, finds it.
 
 use std::path::{Path, PathBuf};
+
+/// Where NVIDIA's installers put a toolkit, or a link to the newest.
+const TOOLKIT: &str = "/usr/local/cuda";
 
 /// Makes the library whose file name begins with `stem` (`libnvrtc.so`) known to the loader, unless `present` says that it
 /// is already; whether it is then.
@@ -28,15 +32,21 @@ fn candidates(stem: &str, folders: &[PathBuf]) -> Vec<PathBuf> {
 /// Where libraries may be that the loader does not know, best first.
 fn folders() -> Vec<PathBuf> {
     let root = |variable| std::env::var_os(variable).map(PathBuf::from);
-    let toolkit = root("CUDA_PATH");
-    let toolkit = toolkit.iter().flat_map(|root| [root.join("lib64"), root.join("lib")]);
+    let named = ["CUDA_PATH", "CUDA_HOME"].into_iter().filter_map(root);
     let own = root("CARGO_MANIFEST_DIR").unwrap_or_default().join(".cuda");
     // pip replaces the `nvidia` of a target that it is given again, so what is fetched later has a target of its own.
     let targets = std::iter::once(own.clone()).chain(entries(&own));
     let pythons = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(root);
     let pythons = pythons.flat_map(|root| entries(&root.join("lib")));
     let sites = pythons.map(|python| python.join("site-packages"));
-    toolkit.chain(targets.chain(sites).flat_map(|site| wheel_folders(&site))).collect()
+    let wheels = targets.chain(sites).flat_map(|site| wheel_folders(&site));
+    let installed = toolkit_folders(PathBuf::from(TOOLKIT));
+    named.flat_map(toolkit_folders).chain(wheels).chain(installed).collect()
+}
+
+/// Folders with libraries of the toolkit in `root`.
+fn toolkit_folders(root: PathBuf) -> [PathBuf; 2] {
+    ["lib64", "lib"].map(|folder| root.join(folder))
 }
 
 /// Folders with libraries in a folder that wheels were unpacked into: CUDA 13's are all in `nvidia/cu13/lib`, those of CUDA
@@ -71,6 +81,8 @@ mod tests {
         lay("nvidia/cu13/include/libcublasLt.so.h");
         let found = candidates("libcublasLt.so", &wheel_folders(site.path()));
         assert_eq!(found, [new, old]);
+        let toolkit = folders();
+        assert!(toolkit.ends_with(&toolkit_folders("/usr/local/cuda".into())), "{toolkit:?}");
         assert!(!find("libhostdyno-has-no-such.so", || false));
         assert!(find("libhostdyno-has-no-such.so", || true));
     }

@@ -56,7 +56,7 @@ impl Monitor {
     /// A monitor of the device at `pci_address`.
     pub fn new(pci_address: &str) -> Self {
         Self {
-            nvml: Nvml::init().map_err(|error| error.to_string()),
+            nvml: Nvml::init().map_err(|error| missing(&error)),
             pci_address: pci_address.into(),
             seen: RefCell::default(),
         }
@@ -70,6 +70,16 @@ impl Monitor {
     fn device(&self) -> Result<Device<'_>, String> {
         let nvml = self.nvml.as_ref().map_err(Clone::clone)?;
         nvml.device_by_pci_bus_id(self.pci_address.as_str()).map_err(|error| error.to_string())
+    }
+
+    /// Processes on the device besides this one, by their ids; empty where NVML does not tell.
+    pub fn holders(&self) -> Vec<u32> {
+        self.device().ok().and_then(|device| others(&device)).unwrap_or_default()
+    }
+
+    /// Whether the device is cut into slices (MIG); `None` where NVML does not tell.
+    pub fn sliced(&self) -> Option<bool> {
+        self.device().ok().and_then(|device| sliced(&device))
     }
 
     /// Takes a reading, called while the device works. Does nothing when the last one was a moment ago.
@@ -156,7 +166,8 @@ impl Monitor {
         for (name, count) in remapped(&device) {
             put(name, Some(count.into()));
         }
-        put("other_processes", others(&device).map(Value::from));
+        put("other_processes", others(&device).map(|pids| pids.len().into()));
+        put("mig_enabled", sliced(&device).map(Value::from));
         put("pci_address", Some(self.pci_address.as_str().into()));
         Value::Object(map)
     }
@@ -204,12 +215,39 @@ fn figures(device: &Device<'_>) -> Vec<(&'static str, f64)> {
     whole.chain(watts).chain(busy).collect()
 }
 
-/// Processes on the device besides this one.
-fn others(device: &Device<'_>) -> Option<usize> {
+/// What to do where NVML can't be opened.
+fn missing(error: &NvmlError) -> String {
+    match error {
+        NvmlError::LibloadingError(_) => {
+            "no NVML: the loader does not find libnvidia-ml.so.1, which NVIDIA's driver installs (a container gets it with \
+             NVIDIA_DRIVER_CAPABILITIES=compute,utility)"
+                .into()
+        }
+        NvmlError::DriverNotLoaded => {
+            "NVML finds no kernel module: `sudo modprobe nvidia`, or install NVIDIA's driver".into()
+        }
+        NvmlError::LibRmVersionMismatch => {
+            "NVML and the kernel module are of different drivers: reboot after the update".into()
+        }
+        other => format!("NVML: {other}"),
+    }
+}
+
+/// Whether MIG is on.
+fn sliced(device: &Device<'_>) -> Option<bool> {
+    // NVML_DEVICE_MIG_ENABLE of nvml.h.
+    device.mig_mode().ok().map(|mode| mode.current == 1)
+}
+
+/// Ids of the processes on the device besides this one.
+fn others(device: &Device<'_>) -> Option<Vec<u32>> {
     let compute = device.running_compute_processes().ok()?;
     let graphics = device.running_graphics_processes().unwrap_or_default();
-    let own = std::process::id();
-    Some(compute.iter().chain(&graphics).filter(|process| process.pid != own).count())
+    let pids = compute.iter().chain(&graphics).map(|process| process.pid);
+    let mut pids: Vec<u32> = pids.filter(|&pid| pid != std::process::id()).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    Some(pids)
 }
 
 #[cfg(test)]
@@ -223,6 +261,16 @@ mod tests {
     fn every_reason_that_nvml_knows_has_a_name() {
         let all: u64 = REASONS.iter().map(|(bit, ..)| bit).sum();
         assert_eq!(all, ThrottleReasons::all().bits());
+    }
+
+    #[test]
+    fn what_nvml_lacks_is_named_with_what_brings_it() {
+        assert!(missing(&NvmlError::DriverNotLoaded).contains("modprobe nvidia"));
+        let Err(absent) = Nvml::builder().lib_path("libhostdyno-has-no-such.so".as_ref()).init()
+        else {
+            panic!("no such library")
+        };
+        assert!(missing(&absent).contains("libnvidia-ml.so.1"), "{}", missing(&absent));
     }
 
     #[test]

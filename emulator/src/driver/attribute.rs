@@ -7,6 +7,7 @@ use super::model::{
     BLOCK_DIMENSIONS, GRID_DIMENSIONS, REGISTERS, RESERVED_SHARED_PER_BLOCK, SHARED_PER_BLOCK,
     THREADS_PER_BLOCK,
 };
+use super::state::driver;
 use cudarc::driver::sys::CUdevice_attribute as A;
 
 /// Highest attribute number of any `cuda.h` up to 13.4; a number above it is an error, one below that this version does
@@ -20,6 +21,9 @@ const LAST: u32 = 161;
 pub fn value(device: &Device, which: u32) -> Result<i32> {
     if which == 0 || which > LAST {
         return Err(Code::CUDA_ERROR_INVALID_VALUE);
+    }
+    if which == A::CU_DEVICE_ATTRIBUTE_COMPUTE_MODE as u32 {
+        return Ok(driver()?.settings.compute_mode as i32);
     }
     // Only the NUMA ids are above `i32::MAX`: they wrap to -1, "unknown".
     let found = table(device).into_iter().find(|row| row.0 as u32 == which);

@@ -6,8 +6,10 @@ use super::device::Device;
 use super::error::{Code, Result, catch, ensure};
 use super::handle::{Handle, lock};
 use super::queue::{Completion, Queue};
+use super::settings::Settings;
 use super::state::{Driver, driver};
 use super::stream::{Order, Stream};
+use cudarc::driver::sys::CUcomputemode_enum as ComputeMode;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -51,14 +53,19 @@ impl Context {
     /// A fresh context, with its handle.
     ///
     /// # Errors
-    /// `CUDA_ERROR_DEVICE_UNAVAILABLE` on a device that was lost.
+    /// `CUDA_ERROR_DEVICE_UNAVAILABLE` on a device that was lost or that another process holds (fault `busy`);
+    /// `CUDA_ERROR_UNKNOWN` where the compute mode prohibits contexts, as documented.
     pub fn create(
         driver: &Driver,
         device: &'static Device,
         flags: u32,
     ) -> Result<(Handle, Arc<Self>)> {
         static IDS: AtomicU64 = AtomicU64::new(1);
-        ensure(!device.lost.load(Ordering::SeqCst), Code::CUDA_ERROR_DEVICE_UNAVAILABLE)?;
+        let Settings { compute_mode, faults, .. } = &driver.settings;
+        let prohibited = *compute_mode == ComputeMode::CU_COMPUTEMODE_PROHIBITED;
+        ensure(!prohibited, Code::CUDA_ERROR_UNKNOWN)?;
+        let busy = faults.next_context_is_refused() || device.lost.load(Ordering::SeqCst);
+        ensure(!busy, Code::CUDA_ERROR_DEVICE_UNAVAILABLE)?;
         let context = Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::SeqCst),
             device,

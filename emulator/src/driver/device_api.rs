@@ -47,7 +47,9 @@ unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> Code {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, length: c_int, device: c_int) -> Code {
     guard("cuDeviceGetName", || {
-        let text = format!("{} (emulated)", driver()?.device(device)?.model.name);
+        let driver = driver()?;
+        let slice = driver.settings.mig.as_ref().map_or(String::new(), |mig| format!(" MIG {mig}"));
+        let text = format!("{}{slice} (emulated)", driver.device(device)?.model.name);
         // SAFETY: null or valid for `length` bytes.
         unsafe { store_text(name, length, &text) }
     })

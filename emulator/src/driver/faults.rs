@@ -5,6 +5,7 @@
 //! | item | effect |
 //! |---|---|
 //! | `oom@N` | the N-th device allocation (from 1) returns `CUDA_ERROR_OUT_OF_MEMORY`; the next one works again |
+//! | `busy@N` | the N-th context is refused with `CUDA_ERROR_DEVICE_UNAVAILABLE`, as on a device that another process holds in exclusive mode |
 //! | `launch@N` | the N-th kernel launch ends in `CUDA_ERROR_LAUNCH_FAILED`: asynchronous, sticky |
 //! | `ecc@N` | the N-th kernel launch ends in `CUDA_ERROR_ECC_UNCORRECTABLE`: asynchronous, sticky |
 //! | `hang@N` | the N-th kernel launch never ends by itself; the watchdog ends it: `CUDA_ERROR_LAUNCH_TIMEOUT`, sticky |
@@ -38,6 +39,7 @@ pub enum LaunchFault {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Item {
     OutOfMemory { at: u64 },
+    Busy { at: u64 },
     Launch { fault: LaunchFault, at: u64 },
     SlowCopy { factor: f64, from: u64 },
     Throttle { factor: f64, from: u64 },
@@ -55,7 +57,7 @@ impl fmt::Display for PlanError {
         let Self { item, reason } = self;
         write!(
             f,
-            "fault '{item}': {reason}. Known: oom@N, launch@N, ecc@N, hang@N, lost@N, wrong@N, slow-copy=F[@N], \
+            "fault '{item}': {reason}. Known: oom@N, busy@N, launch@N, ecc@N, hang@N, lost@N, wrong@N, slow-copy=F[@N], \
              throttle=F[@N], separated by commas"
         )
     }
@@ -89,6 +91,7 @@ fn parse_item(text: &str) -> Result<Item, PlanError> {
     let launch = |fault| Ok(Item::Launch { fault, at });
     match head {
         "oom" => Ok(Item::OutOfMemory { at }),
+        "busy" => Ok(Item::Busy { at }),
         "launch" => launch(LaunchFault::Failed),
         "ecc" => launch(LaunchFault::Ecc),
         "hang" => launch(LaunchFault::Hang),
@@ -103,6 +106,7 @@ fn parse_item(text: &str) -> Result<Item, PlanError> {
 pub struct Faults {
     items: Mutex<Vec<Item>>,
     allocations: AtomicU64,
+    contexts: AtomicU64,
     launches: AtomicU64,
     copies: AtomicU64,
 }
@@ -118,6 +122,7 @@ impl Faults {
         let base = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         let shifted = parsed.into_iter().map(|item| match item {
             Item::OutOfMemory { at } => Item::OutOfMemory { at: at + base(&self.allocations) },
+            Item::Busy { at } => Item::Busy { at: at + base(&self.contexts) },
             Item::Launch { fault, at } => Item::Launch { fault, at: at + base(&self.launches) },
             Item::SlowCopy { factor, from } => {
                 Item::SlowCopy { factor, from: from + base(&self.copies) }
@@ -134,6 +139,12 @@ impl Faults {
     pub fn next_allocation_fails(&self) -> bool {
         let now = self.allocations.fetch_add(1, Ordering::SeqCst) + 1;
         self.lock().contains(&Item::OutOfMemory { at: now })
+    }
+
+    /// Counts a context that is asked for; true if it must be refused.
+    pub fn next_context_is_refused(&self) -> bool {
+        let now = self.contexts.fetch_add(1, Ordering::SeqCst) + 1;
+        self.lock().contains(&Item::Busy { at: now })
     }
 
     /// Counts a kernel launch; what happens to it, and the fraction of the clock that it runs at.
@@ -199,8 +210,11 @@ mod tests {
     #[test]
     fn each_fault_strikes_at_its_moment_only() {
         let faults = Faults::default();
-        faults.add("oom@2, launch@3,ecc@4,throttle=0.5@2,slow-copy=8@2").expect("valid plan");
+        faults
+            .add("busy@2,oom@2, launch@3,ecc@4,throttle=0.5@2,slow-copy=8@2")
+            .expect("valid plan");
         assert_eq!([(); 3].map(|()| faults.next_allocation_fails()), [false, true, false]);
+        assert_eq!([(); 3].map(|()| faults.next_context_is_refused()), [false, true, false]);
         let launches = [(); 5].map(|()| faults.next_launch());
         assert_eq!(launches.map(|l| l.1), [1.0, 0.5, 0.5, 0.5, 0.5]);
         assert_eq!(

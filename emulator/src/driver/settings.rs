@@ -6,6 +6,8 @@
 //! | `HOSTDYNO_EMULATED_GPU` | models separated by commas, one device each (see [`super::model::MODELS`]) | `h100` |
 //! | `HOSTDYNO_EMULATED_MEMORY` | memory of each device, e.g. `512MiB`, `2GiB` | the model's |
 //! | `HOSTDYNO_EMULATED_DRIVER` | CUDA version that the driver reports, e.g. `12.8`; newer PTX is refused | newest known |
+//! | `HOSTDYNO_EMULATED_COMPUTE_MODE` | `default`, `exclusive-process`, or `prohibited`, which refuses contexts | `default` |
+//! | `HOSTDYNO_EMULATED_MIG` | the profile of the slice that each device is, e.g. `1g.10gb`: marked in its name as by the vendor's driver | none |
 //! | `HOSTDYNO_EMULATED_FAULTS` | a plan of [`super::faults`] | none |
 //! | `HOSTDYNO_EMULATED_SEED` | warp schedule: 0 in order, any other number permutes | 0 |
 //! | `HOSTDYNO_EMULATED_STEPS` | warp instructions a launch may execute before the watchdog ends it | 20000000000 |
@@ -13,6 +15,7 @@
 use super::faults::Faults;
 use super::jit;
 use super::model::{MODELS, Model};
+use cudarc::driver::sys::CUcomputemode_enum as ComputeMode;
 
 /// Settings of the process.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// CUDA version as `cuDriverGetVersion` reports it: 1000 x major + 10 x minor.
     pub driver_version: u32,
+    /// Who may make contexts.
+    pub compute_mode: ComputeMode,
+    /// Profile of the slice that each device is.
+    pub mig: Option<String>,
     /// Faults on demand.
     pub faults: Faults,
     /// Warp schedule.
@@ -68,6 +75,18 @@ impl Settings {
             })
         });
 
+        let mode = get("HOSTDYNO_EMULATED_COMPUTE_MODE");
+        let compute_mode = match mode.as_deref() {
+            None | Some("default") => ComputeMode::CU_COMPUTEMODE_DEFAULT,
+            Some("exclusive-process") => ComputeMode::CU_COMPUTEMODE_EXCLUSIVE_PROCESS,
+            Some("prohibited") => ComputeMode::CU_COMPUTEMODE_PROHIBITED,
+            Some(text) => {
+                return Err(format!(
+                    "HOSTDYNO_EMULATED_COMPUTE_MODE: '{text}' is none of default, exclusive-process, prohibited"
+                ));
+            }
+        };
+
         let faults = Faults::default();
         if let Some(plan) = get("HOSTDYNO_EMULATED_FAULTS") {
             faults.add(&plan).map_err(|error| format!("HOSTDYNO_EMULATED_FAULTS: {error}"))?;
@@ -81,6 +100,8 @@ impl Settings {
             models,
             memory: memory.transpose()?,
             driver_version: driver_version?,
+            compute_mode,
+            mig: get("HOSTDYNO_EMULATED_MIG").filter(|profile| !profile.is_empty()),
             faults,
             seed: number("HOSTDYNO_EMULATED_SEED", 0)?,
             step_limit: number("HOSTDYNO_EMULATED_STEPS", STEP_LIMIT)?,
@@ -140,6 +161,7 @@ mod tests {
             ("HOSTDYNO_EMULATED_MEMORY", "18446744073709551615GiB"),
             ("HOSTDYNO_EMULATED_MEMORY", "1"),
             ("HOSTDYNO_EMULATED_DRIVER", "12"),
+            ("HOSTDYNO_EMULATED_COMPUTE_MODE", "shared"),
             ("HOSTDYNO_EMULATED_DRIVER", "99.0"),
             ("HOSTDYNO_EMULATED_FAULTS", "oom"),
             ("HOSTDYNO_EMULATED_SEED", "x"),

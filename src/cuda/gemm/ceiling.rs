@@ -34,13 +34,17 @@ pub(in crate::cuda) fn peak_of(gpu: &Rc<Gpu>, numbers: Numbers) -> Option<Ceilin
     })
 }
 
-/// The lower of `compute`, in TFLOP/s (TOP/s), and of what memory allows for `work`, in `unit`.
+/// The lower of `compute`, in TFLOP/s (TOP/s), and of what memory allows for `work`, in `unit`; `None` on a slice of a
+/// device, whose share of the memory the driver does not tell.
 pub(in crate::cuda) fn roofline(
     gpu: &Gpu,
     compute: Option<Ceiling>,
     work: &Work,
     unit: Unit,
 ) -> Option<Ceiling> {
+    if gpu.slice().is_some() {
+        return None;
+    }
     let compute = compute.map(|peak| Ceiling {
         value: unit.value(work, work.flops as f64 / (peak.value * 1e12)),
         ..peak

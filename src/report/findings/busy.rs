@@ -1,6 +1,6 @@
-//! What else ran on the host while it was measured.
+//! What else ran on the host and its GPUs while they were measured.
 
-use super::{Facts, Found};
+use super::{Facts, Found, again, ids};
 use crate::record::MetricRecord;
 use crate::report::model::online_cpus;
 use crate::report::quantity::percent;
@@ -46,5 +46,30 @@ pub(super) fn busy(facts: &Facts<'_>) -> Option<Found> {
         next: "Figures may be too low although they are steady: stop what else runs (`top`; the provider, for a guest) and run `cargo bench` again"
             .to_owned(),
         metrics: Vec::new(),
+    })
+}
+
+/// Most other processes that NVML saw on the device of `metric`, before or after it.
+fn sharing(metric: &MetricRecord) -> Option<u64> {
+    let seen = |moment| metric.conditions.get(moment)?.get("gpu")?.get("other_processes")?.as_u64();
+    ["before", "after"].into_iter().filter_map(seen).max().filter(|&count| count > 0)
+}
+
+/// GPUs that others used too: what they ran took its share of clocks, power and memory.
+pub(super) fn gpu(facts: &Facts<'_>) -> Option<Found> {
+    let shared: Vec<&MetricRecord> = facts.metrics().filter(|m| sharing(m).is_some()).collect();
+    let most = shared.iter().filter_map(|m| sharing(m)).max()?;
+    let processes = if most == 1 { "process was" } else { "processes were" };
+    Some(Found {
+        what: format!(
+            "{most} other {processes} on the GPU while it was measured ({} affected, {} first)",
+            shared.len(),
+            shared[0].id
+        ),
+        next: format!(
+            "Figures may be too low although they are steady: see who it is (`nvidia-smi`), stop it and run {} again",
+            again(&ids(&shared))
+        ),
+        metrics: ids(&shared),
     })
 }

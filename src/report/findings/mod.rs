@@ -66,6 +66,7 @@ const RULES: &[(&str, Rule)] = &[
     ("noisy", trust::noisy),
     ("not-cold", trust::not_cold),
     ("busy-host", busy::busy),
+    ("busy-gpu", busy::gpu),
     ("cpu-quota", environment::cpu_quota),
     ("below-ceiling", speed::below_ceiling),
     ("narrow-format-slower", speed::narrow_format_slower),

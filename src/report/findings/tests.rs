@@ -111,6 +111,20 @@ fn storage_that_is_not_proved_cold_is_an_upper_bound() {
 }
 
 #[test]
+fn processes_that_shared_the_gpu_are_counted() {
+    let among = |others: u64| {
+        let mut metric = ok("vram/gpu0/read", 900.0);
+        let gpu = serde_json::json!({"gpu": {"other_processes": others}});
+        metric.conditions.insert("after".into(), gpu);
+        metric
+    };
+    let finding = finding("busy-gpu", with(vec![among(0), among(2)]));
+    assert!(finding.what.contains("2 other processes were on the GPU"), "{}", finding.what);
+    assert_eq!(finding.metrics.len(), 1);
+    assert!(!rules(with(vec![among(0)])).contains(&"busy-gpu"));
+}
+
+#[test]
 fn a_family_counts_as_far_below_only_when_its_best_member_is() {
     let at = |name: &str, share: f64| below(ok(name, share), 1.0, Origin::Measured, "fma peak");
     let mixed = vec![at("gemm/cpu/fp8/m1", 0.2), at("gemm/cpu/fp8/m64", 0.8)];
