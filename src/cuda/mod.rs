@@ -9,6 +9,7 @@ mod best;
 mod cubins;
 pub mod cublaslt;
 mod cudnn;
+mod emulated;
 mod failure;
 pub mod gate;
 pub mod gemm;

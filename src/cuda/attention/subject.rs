@@ -6,16 +6,13 @@ use std::rc::Rc;
 use super::launch::Launch;
 use super::plan::{Chip, Plan};
 use crate::cuda::gate::Gate;
-use crate::cuda::gemm;
 use crate::cuda::gpu::{Gpu, driver};
+use crate::cuda::{emulated, gemm};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::{Format, Matrix};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
 use crate::workload::{Attention, AttentionInputs, Phase, Verified, verify_attention};
 use crate::{Error, Result};
-
-/// Keys and queries at most on the emulated device, which shows that the path works, not how fast.
-const EMULATED_KEYS: usize = 300;
 
 /// One attention on one GPU: queries and cache cold, both in one format.
 pub struct AttentionSubject {
@@ -137,7 +134,7 @@ impl AttentionSubject {
         kind: Kind,
         seed: u64,
     ) -> Result<Self> {
-        let problem = if gpu.disqualified().is_some() { shrunk(asked) } else { asked };
+        let problem = emulated::attention(&gpu, asked);
         let chip = Chip {
             architecture: gpu.architecture(),
             multiprocessors: gpu.multiprocessors()?,
@@ -174,19 +171,6 @@ impl AttentionSubject {
         let gate = Gate::new(&gpu)?;
         let rotation = Rotation::new(copies);
         Ok(Self { gpu, gate, ordinal, asked, kind, format, inputs, launch, rotation })
-    }
-}
-
-/// The same kind of attention, small.
-fn shrunk(asked: Attention) -> Attention {
-    let kv_heads = asked.kv_heads.min(2);
-    let keys = asked.keys.min(EMULATED_KEYS);
-    Attention {
-        kv_heads,
-        heads: asked.heads / asked.kv_heads * kv_heads,
-        keys,
-        queries: asked.queries.min(keys),
-        ..asked
     }
 }
 
@@ -260,8 +244,9 @@ impl Subject for AttentionSubject {
     }
 
     fn details(&self) -> BTreeMap<String, serde_json::Value> {
-        let Launch { plan, copies, .. } = &self.launch;
+        let Launch { problem, plan, copies, .. } = &self.launch;
         let mut details = self.gpu.details();
+        emulated::note(&mut details, &self.asked, problem);
         details.insert("device".into(), self.gpu.name().into());
         details.insert("copies".into(), copies.len().into());
         details.insert("grid".into(), serde_json::json!([plan.grid.0, plan.grid.1]));

@@ -17,7 +17,7 @@ use super::question::{WORKSPACE, choices, layouts};
 use crate::cuda::gemm::{Numbers, Operand};
 use crate::cuda::gpu::driver;
 use crate::cuda::timed::{Task, Timed};
-use crate::cuda::{Gate, Gpu, gemm, peak};
+use crate::cuda::{Gate, Gpu, emulated, gemm, peak};
 use crate::measure::Rotation;
 use crate::number::{BlockFormat, Format};
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
@@ -37,6 +37,8 @@ pub fn unit_of(problem: Gemm, numbers: Numbers) -> Unit {
 
 /// A product by cuBLASLt: cold operands, the fastest of the algorithms that its heuristic names.
 pub struct Product {
+    /// What the metric is named after.
+    asked: Gemm,
     problem: Gemm,
     numbers: Numbers,
     scaling: Scaling,
@@ -63,7 +65,8 @@ struct Copy {
     description: Description,
 }
 
-/// Random operands from `seed` on `gpu`, in as many copies as it takes to be cold, and the fastest algorithm for them.
+/// Random operands from `seed` on `gpu`, in as many copies as it takes to be cold, and the fastest algorithm for them; small
+/// ones on the emulated device.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the library is missing or has no algorithm for the product on this chip, or device memory is
@@ -83,11 +86,12 @@ impl Product {
     fn new(
         gpu: &Rc<Gpu>,
         ordinal: usize,
-        problem: Gemm,
+        asked: Gemm,
         numbers: Numbers,
         seed: u64,
     ) -> Result<Self> {
-        numbers.check(problem)?;
+        numbers.check(asked)?;
+        let problem = emulated::product(gpu, asked);
         let (version, handle) = (version()?, Handle::open(gpu)?);
         let layouts = layouts(problem, numbers)?;
         // Asked first: where there is no algorithm, nothing needs to be quantised and uploaded.
@@ -117,6 +121,7 @@ impl Product {
             tried: BTreeMap::new(),
             gpu: Rc::clone(gpu),
             host: [a, b],
+            asked,
             problem,
             numbers,
             scaling,
@@ -185,7 +190,7 @@ impl Product {
 
 impl Task for Product {
     fn metric(&self) -> MetricId {
-        metric_id(self.problem, self.numbers, self.ordinal)
+        metric_id(self.asked, self.numbers, self.ordinal)
     }
 
     fn part(&self) -> Part {
@@ -193,7 +198,7 @@ impl Task for Product {
     }
 
     fn unit(&self) -> Unit {
-        unit_of(self.problem, self.numbers)
+        unit_of(self.asked, self.numbers)
     }
 
     /// Counted as for our products.
@@ -228,7 +233,7 @@ impl Task for Product {
     }
 
     fn details(&self) -> BTreeMap<String, Value> {
-        BTreeMap::from([
+        let mut details = BTreeMap::from([
             ("device".into(), json!(self.gpu.name())),
             ("copies".into(), json!(self.copies.len())),
             ("tried_seconds".into(), json!(self.tried)),
@@ -242,7 +247,9 @@ impl Task for Product {
                     "workspace_bytes": WORKSPACE,
                 }),
             ),
-        ])
+        ]);
+        emulated::note(&mut details, &self.asked, &self.problem);
+        details
     }
 
     fn settles(&self) -> bool {

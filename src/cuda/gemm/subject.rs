@@ -8,7 +8,7 @@ use super::numbers::Numbers;
 use super::operand::Operand;
 use super::path::{Multiply, Operands, Path, Product, paths};
 use crate::cuda::gpu::driver;
-use crate::cuda::{Gate, Gpu};
+use crate::cuda::{Gate, Gpu, emulated};
 use crate::measure::{Elapsed, Rotation, Subject};
 use crate::number::Format;
 use crate::record::{Cache, Ceiling, MetricId, Part, Unit, Work};
@@ -22,6 +22,8 @@ pub(in crate::cuda) const TRIAL: u64 = 6;
 pub struct GemmSubject {
     gpu: Rc<Gpu>,
     ordinal: usize,
+    /// What the metric is named after; [`Operands::problem`] is what is computed.
+    asked: Gemm,
     gate: Gate,
     a: Operand,
     b: Operand,
@@ -49,24 +51,27 @@ impl GemmSubject {
         }
     }
 
-    /// Random operands from `seed` on `gpu`, in as many copies as it takes to be cold, and the fastest path for them.
+    /// Random operands from `seed` on `gpu`, in as many copies as it takes to be cold, and the fastest path for them; small
+    /// ones on the emulated device.
     ///
     /// # Errors
     /// When the shape does not suit the format, the chip has no unit for it, or device memory is short.
     pub fn new(
         gpu: Rc<Gpu>,
         ordinal: usize,
-        problem: Gemm,
+        asked: Gemm,
         product: impl Into<Product>,
         seed: u64,
     ) -> Result<Self> {
         let product = product.into();
-        product.weights().check(problem)?;
+        product.weights().check(asked)?;
+        let problem = emulated::product(&gpu, asked);
         let candidates = paths(&gpu, problem, product)?;
-        Self::with_paths(gpu, ordinal, problem, product, seed, candidates)
+        let computed = Self::with_paths(gpu, ordinal, problem, product, seed, candidates)?;
+        Ok(Self { asked, ..computed })
     }
 
-    /// [`Self::new`] with the paths to choose from.
+    /// [`Self::new`] with the paths to choose from, and on the emulated device in full size.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -101,7 +106,8 @@ impl GemmSubject {
         let (path, chosen) = trial.choose(&gpu, candidates)?;
         let Trial { gate, operands, tried, .. } = trial;
         let rotation = Rotation::new(copies);
-        Ok(Self { gpu, ordinal, gate, a, b, operands, rotation, chosen, path, tried })
+        let asked = problem;
+        Ok(Self { gpu, ordinal, asked, gate, a, b, operands, rotation, chosen, path, tried })
     }
 }
 
@@ -170,7 +176,7 @@ impl Trial {
 
 impl Subject for GemmSubject {
     fn metric(&self) -> MetricId {
-        Self::metric_id(self.operands.problem, self.operands.product, self.ordinal)
+        Self::metric_id(self.asked, self.operands.product, self.ordinal)
     }
 
     fn part(&self) -> Part {
@@ -178,7 +184,7 @@ impl Subject for GemmSubject {
     }
 
     fn unit(&self) -> Unit {
-        Self::unit_of(self.operands.problem, self.operands.product)
+        Self::unit_of(self.asked, self.operands.product)
     }
 
     /// With one row the bytes are those of the weights alone: a row of A and of C stays in cache.
@@ -231,6 +237,7 @@ impl Subject for GemmSubject {
         details.insert("device".into(), self.gpu.name().into());
         details.insert("copies".into(), self.operands.a.len().into());
         details.insert("tried_seconds".into(), serde_json::json!(self.tried));
+        emulated::note(&mut details, &self.asked, &self.operands.problem);
         details
     }
 
