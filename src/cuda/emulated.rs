@@ -67,7 +67,7 @@ mod tests {
     fn sizes_shrink_to_the_limit_and_stay_as_odd() {
         for size in 1..5000 {
             let small = shrunk(size, PRODUCT.m);
-            assert!(small >= 1 && small <= PRODUCT.m && small % STEP == size % STEP, "{size}");
+            assert!((1..=PRODUCT.m).contains(&small) && small % STEP == size % STEP, "{size}");
             assert!(
                 small == size || small + STEP > PRODUCT.m,
                 "{size}: {small} is less than needed"
